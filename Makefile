@@ -1,0 +1,50 @@
+# `make help` lists the targets.  Everything is set up in .venv; nothing else of the machine is changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.run-stamp
+DEV_STAMP := $(VENV)/.dev-stamp
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+
+.PHONY: help run test lint demo bench mutants e2e container-check lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (PYTHON=python3.12 make …)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "python3-venv is needed: apt-get install python3-venv" >&2; exit 1; }
+
+$(RUN_STAMP): $(BIN)/python requirements/run.lock pyproject.toml
+	@echo "setting up $(VENV) (first time: about half a minute)"
+	@$(PIP) install --require-hashes -r requirements/run.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV_STAMP): $(BIN)/python requirements/dev.lock pyproject.toml
+	@echo "setting up $(VENV) for development (first time: about a minute)"
+	@$(PIP) install --require-hashes -r requirements/dev.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@ $(RUN_STAMP)
+
+run: $(RUN_STAMP)  ## serve config.yaml: embedded store, demo legacy API, no other service needed
+	@exec $(BIN)/gateway serve -c config.yaml --demo
+
+test: $(DEV_STAMP)  ## run the whole test suite
+	@$(BIN)/ruff check gateway tests benchmarks
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest -n 4 tests
+
+lint: $(DEV_STAMP)  ## style, types and import rules only
+	@$(BIN)/ruff check gateway tests benchmarks
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+lock:  ## resolve the dependencies anew and write requirements/*.lock
+	@$(BIN)/python -m pip --quiet install uv
+	@$(BIN)/uv pip compile --quiet --universal --no-annotate --no-header --generate-hashes --no-emit-index-url --no-emit-find-links --extra embedded --python-version 3.11 -o requirements/run.lock requirements/build.in pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --no-annotate --no-header --generate-hashes --no-emit-index-url --no-emit-find-links --extra embedded --group dev --python-version 3.11 -o requirements/dev.lock requirements/build.in pyproject.toml
+
+clean:  ## remove .venv and caches (not var/, which holds the store)
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

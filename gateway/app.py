@@ -1,0 +1,1 @@
+"""Composition root: Config → listeners, planes, store; the one file that knows all others."""

@@ -1,0 +1,1 @@
+"""The aiohttp application of the OAuth endpoints, one file an endpoint."""

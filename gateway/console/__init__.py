@@ -1,0 +1,1 @@
+"""Pages for people: the only room with sessions and templates."""

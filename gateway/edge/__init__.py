@@ -1,0 +1,1 @@
+"""bytes ↔ messages: the data plane."""

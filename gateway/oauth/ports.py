@@ -1,0 +1,151 @@
+"""
+What the OAuth rules need of a store; `gateway.store` is the adapter.
+
+Every method raises `gateway.errors.StoreUnavailable` when the store does not answer in time or refuses the write: a caller
+may never take an outage for an answer.  All multi-step changes are atomic (one Lua script each).  The clock is the store's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential
+from gateway.oauth.tokens import AccessRef, RefreshRef
+
+
+class ClientStore(Protocol):
+    """Accounts, clients and their credentials."""
+
+    async def find_client(self, client_id: str) -> Client | None:
+        """The client, or None (also for a string that is no client id)."""
+
+    async def find_credential(self, client_key: str) -> tuple[Client, Credential] | None:
+        """A live, unexpired credential with its client, in one round trip; None if either is missing."""
+
+    async def find_credentials(self, client_id: str) -> tuple[Client, list[Credential]] | None:
+        """A client with all its live, unexpired credentials, oldest first."""
+
+    async def find_account(self, username: str) -> Account | None:
+        """The confirmed account of a (lower-cased) username."""
+
+    async def claim_username(self, username: str, claim: str) -> bool:
+        """Reserve a free username for 60 s under a random ``claim``; True again for the same claim, False when taken."""
+
+    async def confirm_username(self, account: Account, claim: str) -> bool:
+        """Turn a claim into the account; repeatable; False when the claim was lost meanwhile."""
+
+    async def release_username(self, username: str, claim: str) -> None:
+        """Give a claim up.  Does nothing to a confirmed account or somebody else's claim."""
+
+    async def create_client(self, client: Client, credential: Credential, *, provisional: bool) -> None:
+        """Write a new client with its first credential; a provisional one vanishes after 120 s unless kept."""
+
+    async def keep_client(self, client_id: str) -> bool:
+        """Make a provisional client permanent, its credentials too; False when it has vanished."""
+
+    async def link_client(self, username: str, client_id: str, *, at_most: int) -> bool:
+        """Add a client to its account; False when the account is gone or already has ``at_most`` clients."""
+
+    async def unlink_client(self, username: str, client_id: str) -> None:
+        """Take a client off its account."""
+
+    async def delete_client(self, client_id: str) -> bool:
+        """Delete a client and its credentials: all its tokens are dead at once.  False when there was none."""
+
+    async def change_client(
+        self, client_id: str, *, enabled: bool | None = None, scopes: frozenset[str] | None = None,
+        permissions: frozenset[str] | None = None, end_tokens: bool = False,
+    ) -> Client | None:
+        """Change what is given, atomically; ``end_tokens`` raises the epoch.  The client as it is now, or None."""
+
+    async def add_credential(self, credential: Credential, *, at_most: int) -> bool:
+        """Add a credential to its client; False when the client is gone or already has ``at_most``."""
+
+    async def retire_credential(self, client_id: str, client_key: str, *, end_tokens: bool) -> bool:
+        """End a credential, and with ``end_tokens`` whatever was issued with it; False when it was not the client's."""
+
+    async def last_used(self, client_keys: list[str]) -> list[int]:
+        """When each credential last got a token, in ms; 0: never."""
+
+    async def now_ms(self) -> int:
+        """The store's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewTokens:
+    """What was minted for an answer: references and digests only, and the sealed successor for an idempotent retry."""
+
+    access: AccessRef
+    refresh: RefreshRef | None
+    sealed: bytes = b""
+    """AEAD blob of the successor pair under a key derived from the presented refresh token; empty when issuing."""
+
+
+class RefreshOutcome(Enum):
+    """What became of a presented refresh token."""
+
+    ROTATED = "rotated"
+    """It was current: the new pair stands."""
+    REPEATED = "repeated"
+    """It was spent within the grace and its successor not presented yet: the sealed successor is handed out again."""
+    UNKNOWN = "unknown"
+    """Unknown, expired, another client's, or its client/credential is no more: nothing was changed."""
+    REPLAYED = "replayed"
+    """It was spent: the chain and its access tokens are dead now."""
+    WIDENED = "widened"
+    """The scope asked for exceeds the chain's: nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """The store's answer to a refresh."""
+
+    outcome: RefreshOutcome
+    scopes: frozenset[str] = frozenset()
+    """Scopes of the new access token."""
+    expires_in: int = 0
+    """Whole seconds that the access token has left (rounded down)."""
+    sealed: bytes = b""
+    """REPEATED only."""
+
+
+class TokenStore(Protocol):
+    """Tokens and chains."""
+
+    async def issue(
+        self, client: Client, client_key: str, tokens: NewTokens, scopes: frozenset[str], *,
+        access_ttl_ms: int, refresh_ttl_ms: int, max_live_chains: int,
+    ) -> bool:
+        """
+        Store a new access token and, where ``tokens.refresh`` is given, its chain.
+
+        A chain over ``max_live_chains`` takes the refresh token from the client's oldest one, never its access tokens.
+        False when the client is gone or disabled, or the credential was retired meanwhile.
+        """
+
+    async def refresh(
+        self, client_id: str, client_key: str, presented: RefreshRef, tokens: NewTokens, scopes: frozenset[str] | None, *,
+        access_ttl_ms: int, grace_ms: int,
+    ) -> Refreshed:
+        """
+        Present a refresh token: one script decides, rotates and keeps or discards the minted successor.
+
+        ``scopes`` None means the scope of the presented token.  ``tokens.refresh`` is of the presented token's chain.
+        """
+
+    async def find_access(self, ref: AccessRef) -> tuple[AccessToken, Client | None] | None:
+        """The record of an access token with its client (None when the client is gone)."""
+
+    async def find_refresh(self, ref: RefreshRef) -> tuple[Chain, Client | None] | None:
+        """The chain whose *current* refresh token this is, with its client; None for a spent or unknown one."""
+
+    async def revoke_access(self, client_id: str, ref: AccessRef) -> bool:
+        """End an access token if it is the client's; False (and nothing done) otherwise."""
+
+    async def revoke_refresh(self, client_id: str, ref: RefreshRef) -> bool:
+        """End the chain and its access tokens if it is the client's, whichever token of the chain was presented."""
+
+    async def now_ms(self) -> int:
+        """The store's clock."""

@@ -1,0 +1,96 @@
+"""What the store keeps of accounts, clients, credentials and tokens, as values.  Times are the store's, in milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+INTROSPECT_ANY = "introspect:any"
+"""The client permission, granted by the operator, to introspect tokens of other clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """
+    Who is called; ``client_id`` names it for ever.
+
+    A token is dead once its ``epoch`` is below the client's, or its credential stands in ``retired``: both are one write of
+    this record, which every verdict cache hears of.
+    """
+
+    client_id: str
+    account: str
+    """Username of the owning account; empty for a client that the operator made without one."""
+    enabled: bool = True
+    scopes: frozenset[str] = frozenset()
+    """All that it may be granted."""
+    permissions: frozenset[str] = frozenset()
+    epoch: int = 0
+    keys: tuple[str, ...] = ()
+    """Its live client_keys, oldest first."""
+    retired: Mapping[str, int] = field(default_factory=dict)
+    """client_key -> when it was retired together with its tokens; kept while such a token could still live."""
+    issued_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One client_key with the digest of its secret."""
+
+    client_key: str
+    client_id: str
+    secret_digest: bytes
+    issued_at: int = 0
+    expires_at: int = 0
+    """0: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A username with an argon2id hash and the clients that it owns."""
+
+    username: str
+    password_hash: str
+    client_ids: tuple[str, ...] = ()
+    issued_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """The record of an access token; its key is the digest."""
+
+    client_id: str
+    client_key: str
+    """The credential that it was issued with."""
+    chain_id: str
+    scopes: frozenset[str]
+    epoch: int
+    issued_at: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The record of a chain of refresh tokens, as introspection sees it."""
+
+    client_id: str
+    client_key: str
+    chain_id: str
+    scopes: frozenset[str]
+    epoch: int
+    issued_at: int
+    expires_at: int
+    current: bytes
+    """Digest of the one refresh token that may be presented next; empty when the chain has none (any more)."""
+
+
+def is_live(token: AccessToken | Chain, client: Client | None, now_ms: int) -> bool:
+    """Whether a token's client still stands behind it and its time has not come (at ``expires_at`` it is dead)."""
+    return (
+        client is not None
+        and client.enabled
+        and token.client_id == client.client_id
+        and token.epoch >= client.epoch
+        and token.client_key not in client.retired
+        and now_ms < token.expires_at
+    )

@@ -1,0 +1,168 @@
+"""
+What tokens, secrets and identifiers look like, how they are made from entropy and what is kept of them.
+
+Every string is a prefix that secret scanners recognise, the client's partition where a look-up must find its slot, random
+base64url, and (for secrets) a checksum, so that a mistyped or foreign string is refused without a look-up::
+
+    access token   gwa_ ppp <43: 256 bits>               <6: CRC-32, base62>
+    refresh token  gwr_ ppp <22: chain id, 128 bits> <43: 256 bits> <6>
+    client secret  gws_     <43: 256 bits>               <6>
+    client id      gwc_ ppp <22: 128 bits>
+    client key     gwk_ ppp <22: 128 bits>
+
+All of them use ``[A-Za-z0-9_-]`` only, so that HTTP Basic is the same bytes with and without form-encoding (RFC 6749
+section 2.3.1).  256 bits exceed what RFC 6749 section 10.10 asks (2^-160); their digest needs neither salt nor key.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from hashlib import sha256
+from zlib import crc32
+
+ENTROPY = 32
+"""Bytes of entropy in a token or secret."""
+ID_ENTROPY = 16
+"""Bytes of entropy in a chain id, client id or client key."""
+PARTITION_ENTROPY = 2
+"""Bytes of entropy from which a partition is made."""
+
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+PATTERN = r"gw(?:a_[a-z2-7]{3}[A-Za-z0-9_-]{43}|r_[a-z2-7]{3}[A-Za-z0-9_-]{65}|s_[A-Za-z0-9_-]{43})[0-9A-Za-z]{6}"
+"""The published regular expression of everything that is secret here."""
+
+_ACCESS = re.compile(rb"gwa_[a-z2-7]{3}[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}")
+_REFRESH = re.compile(rb"gwr_[a-z2-7]{3}[A-Za-z0-9_-]{65}[0-9A-Za-z]{6}")
+_SECRET = re.compile(rb"gws_[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}")
+_CLIENT_ID = re.compile(r"gwc_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
+_CLIENT_KEY = re.compile(r"gwk_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRef:
+    """Where an access token's record lies: partition and digest.  Never the token."""
+
+    partition: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshRef:
+    """Where a refresh token's chain lies, and the digest that tells which token of the chain it is."""
+
+    partition: str
+    chain_id: str
+    digest: bytes
+
+
+def text(digest: bytes) -> str:
+    """Write bytes as unpadded base64url, as they stand in keys (32 bytes give 43 characters)."""
+    return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
+
+def mint_partition(entropy: bytes) -> str:
+    """Make a partition (3 base32 characters, 15 bits) from two random bytes."""
+    number = int.from_bytes(entropy[:PARTITION_ENTROPY], "big")
+    return "".join(_BASE32[number >> shift & 31] for shift in (10, 5, 0))
+
+
+def mint_client_id(partition: str, entropy: bytes) -> str:
+    """Make a client id from 16 random bytes."""
+    return f"gwc_{partition}{text(entropy)}"
+
+
+def mint_client_key(partition: str, entropy: bytes) -> str:
+    """Make a client key from 16 random bytes."""
+    return f"gwk_{partition}{text(entropy)}"
+
+
+def mint_chain_id(entropy: bytes) -> str:
+    """Make a chain id (22 characters) from 16 random bytes."""
+    return text(entropy)
+
+
+def mint_secret(entropy: bytes) -> str:
+    """Make a client secret from 32 random bytes."""
+    return _sealed(f"gws_{text(entropy)}")
+
+
+def mint_access(partition: str, entropy: bytes) -> str:
+    """Make an access token from 32 random bytes."""
+    return _sealed(f"gwa_{partition}{text(entropy)}")
+
+
+def mint_refresh(partition: str, chain_id: str, entropy: bytes) -> str:
+    """Make a refresh token of a chain from 32 random bytes."""
+    return _sealed(f"gwr_{partition}{chain_id}{text(entropy)}")
+
+
+def find_access(token: bytes) -> AccessRef | None:
+    """Read an access token; None unless form and checksum are right (any length, any bytes are safe to pass)."""
+    if _ACCESS.fullmatch(token) is None or not _whole(token):
+        return None
+    return AccessRef(token[4:7].decode("ascii"), digest_access(token))
+
+
+def find_refresh(token: bytes) -> RefreshRef | None:
+    """Read a refresh token; None unless form and checksum are right."""
+    if _REFRESH.fullmatch(token) is None or not _whole(token):
+        return None
+    return RefreshRef(token[4:7].decode("ascii"), token[7:29].decode("ascii"), digest_refresh(token))
+
+
+def is_secret(secret: bytes) -> bool:
+    """Whether a string has the form and checksum of a client secret."""
+    return _SECRET.fullmatch(secret) is not None and _whole(secret)
+
+
+def find_partition(client_id_or_key: str) -> str | None:
+    """The partition of a client id or client key; None when the string is neither."""
+    if _CLIENT_ID.fullmatch(client_id_or_key) or _CLIENT_KEY.fullmatch(client_id_or_key):
+        return client_id_or_key[4:7]
+    return None
+
+
+def is_client_id(value: str) -> bool:
+    """Whether a string has the form of a client id."""
+    return _CLIENT_ID.fullmatch(value) is not None
+
+
+def is_client_key(value: str) -> bool:
+    """Whether a string has the form of a client key."""
+    return _CLIENT_KEY.fullmatch(value) is not None
+
+
+def digest_access(token: bytes) -> bytes:
+    """What is kept of an access token: SHA-256 under a label of its kind, 32 bytes."""
+    return sha256(b"access:" + token).digest()
+
+
+def digest_refresh(token: bytes) -> bytes:
+    """What is kept of a refresh token: SHA-256 under a label of its kind, 32 bytes."""
+    return sha256(b"refresh:" + token).digest()
+
+
+def digest_secret(secret: bytes) -> bytes:
+    """What is kept of a client secret: SHA-256 under a label of its kind, 32 bytes."""
+    return sha256(b"secret:" + secret).digest()
+
+
+def _sealed(body: str) -> str:
+    return body + _checksum(body.encode("ascii"))
+
+
+def _whole(token: bytes) -> bool:
+    return _checksum(token[:-6]).encode("ascii") == token[-6:]
+
+
+def _checksum(body: bytes) -> str:
+    number = crc32(body)
+    digits = ""
+    for _ in range(6):
+        number, digit = divmod(number, 62)
+        digits = _BASE62[digit] + digits
+    return digits

@@ -1,0 +1,1 @@
+"""Health, metrics page, supervisor: what operators and orchestrators meet."""

@@ -1,0 +1,1 @@
+"""Redis/Valkey behind the ports of guard and oauth."""

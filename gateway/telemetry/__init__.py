@@ -1,0 +1,1 @@
+"""Metrics, access log and event log: known to all rooms, knowing none of them."""
