@@ -1,0 +1,109 @@
+"""
+The names of all keys, in one place.
+
+Whatever one script touches carries the same Redis Cluster hash tag, in braces: the client's partition, or the username::
+
+    gw:at:{ppp}:<digest>      access token        gw:cx:{ppp}:<client_id>   its live chains, a sorted set by expiry
+    gw:ch:{ppp}:<chain>       refresh chain       gw:lu:{ppp}:<client_key>  when a credential last got a token
+    gw:cl:{ppp}:<client_id>   client              gw:ac:{username}          account
+    gw:ck:{ppp}:<client_key>  credential          gw:cm:{username}          somebody's claim of a username
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+from binascii import Error as NotBase64
+from typing import Literal
+
+from gateway.oauth.tokens import AccessRef, find_partition, text
+
+TokenName = tuple[Literal["token"], bytes]
+ClientName = tuple[Literal["client"], str]
+
+
+class Keys:
+    """Makes and reads keys below one prefix, so that several gateways can share a server without sharing tokens."""
+
+    def __init__(self, prefix: str = "gw") -> None:
+        self._prefix = prefix
+        self._token = f"{prefix}:at:{{".encode("ascii")
+        self._client = f"{prefix}:cl:{{".encode("ascii")
+
+    @property
+    def tracked(self) -> tuple[bytes, bytes]:
+        """What the keys of tokens and of clients begin with."""
+        return self._token, self._client
+
+    def token(self, ref: AccessRef) -> bytes:
+        """The record of an access token."""
+        return self.tokens(ref.partition) + text(ref.digest).encode("ascii")
+
+    def tokens(self, partition: str) -> bytes:
+        """What the keys of a partition's access tokens begin with; the digest in base64url follows."""
+        return self._in_partition("at", partition, "")
+
+    def chain(self, partition: str, chain_id: str) -> bytes:
+        """The record of a chain of refresh tokens."""
+        return self._in_partition("ch", partition, chain_id)
+
+    def chains(self, partition: str) -> bytes:
+        """What the keys of a partition's chains begin with."""
+        return self._in_partition("ch", partition, "")
+
+    def client(self, client_id: str) -> bytes:
+        """The record of a client."""
+        return self._of("cl", client_id)
+
+    def clients(self, partition: str) -> bytes:
+        """What the keys of a partition's clients begin with."""
+        return self._in_partition("cl", partition, "")
+
+    def credential(self, client_key: str) -> bytes:
+        """The record of a credential."""
+        return self._of("ck", client_key)
+
+    def credentials(self, partition: str) -> bytes:
+        """What the keys of a partition's credentials begin with."""
+        return self._in_partition("ck", partition, "")
+
+    def live_chains(self, client_id: str) -> bytes:
+        """The index of a client's chains that can still be refreshed."""
+        return self._of("cx", client_id)
+
+    def last_used(self, client_key: str) -> bytes:
+        """When a credential last got a token."""
+        return self._of("lu", client_key)
+
+    def account(self, username: str) -> bytes:
+        """The record of an account."""
+        return f"{self._prefix}:ac:{{{username}}}".encode()
+
+    def claim(self, username: str) -> bytes:
+        """Somebody's claim of a username that is about to become an account."""
+        return f"{self._prefix}:cm:{{{username}}}".encode()
+
+    def parse(self, key: bytes) -> TokenName | ClientName | None:
+        """Read the key of an access token or a client, as invalidations name it; None for any other key."""
+        name = key[len(self._token) + 5 :]  # behind "ppp}:"
+        if key.startswith(self._token):
+            return _read_digest(name)
+        if key.startswith(self._client):
+            return ("client", name.decode("ascii", "replace"))
+        return None
+
+    def _of(self, kind: str, client_id_or_key: str) -> bytes:
+        partition = find_partition(client_id_or_key)
+        if partition is None:
+            raise ValueError("not a client id or client key")
+        return self._in_partition(kind, partition, client_id_or_key)
+
+    def _in_partition(self, kind: str, partition: str, name: str) -> bytes:
+        return f"{self._prefix}:{kind}:{{{partition}}}:{name}".encode("ascii")
+
+
+def _read_digest(name: bytes) -> TokenName | None:
+    try:
+        digest = urlsafe_b64decode(name + b"=")
+    except NotBase64:
+        return None
+    return ("token", digest) if len(digest) == 32 else None

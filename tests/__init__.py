@@ -1,0 +1,1 @@
+"""The whole of the gateway's tests."""

@@ -1,0 +1,1 @@
+"""Records, keys, scripts and servers: the store."""

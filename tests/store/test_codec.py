@@ -1,0 +1,82 @@
+"""Packed records: they come back as they went in, strangers' fields are ignored, anything else is corrupt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential
+from gateway.store import codec
+
+CLIENT = Client(
+    client_id="gwc_abcAAAAAAAAAAAAAAAAAAAAAA", account="a@b.c", enabled=False, scopes=frozenset({"b", "a"}),
+    permissions=frozenset({"introspect:any"}), epoch=3, keys=("gwk_1", "gwk_2"), retired={"gwk_0": 5},
+    issued_at=1_800_000_000_000,
+)  # fmt: skip
+CREDENTIAL = Credential("gwk_1", CLIENT.client_id, bytes(range(128, 160)), 1, 1_800_000_000_000)
+ACCOUNT = Account("a@b.c", "$argon2id$v=19$x", ("gwc_1",), 7)
+TOKEN = AccessToken(CLIENT.client_id, "gwk_1", "chain", frozenset({"x:y", "z"}), 2, 10, 20)
+DECODERS = [
+    (codec.decode_client, codec.encode_client(CLIENT)),
+    (codec.decode_credential, codec.encode_credential(CREDENTIAL)),
+    (codec.decode_account, codec.encode_account(ACCOUNT)),
+    (codec.decode_token, codec.encode_token(TOKEN)),
+]
+
+
+def test_records_come_back_as_they_went_in() -> None:
+    assert codec.decode_client(codec.encode_client(CLIENT)) == CLIENT
+    assert codec.decode_credential(codec.encode_credential(CREDENTIAL)) == CREDENTIAL
+    assert codec.decode_account(codec.encode_account(ACCOUNT, "claim")) == ACCOUNT
+    assert codec.decode_token(codec.encode_token(TOKEN)) == TOKEN
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_any_digest_survives(digest: bytes) -> None:
+    credential = Credential("gwk_1", "gwc_1", digest)
+    assert codec.decode_credential(codec.encode_credential(credential)).secret_digest == digest
+
+
+def test_a_chain_is_read_from_what_lua_packs() -> None:
+    packed = msgpack.packb(
+        {"c": "gwc_1", "k": "gwk_1", "s": "a b", "e": 1, "i": 2, "x": 3, "d": b"\xff" * 32, "a": []}, use_bin_type=False
+    )
+    assert codec.decode_chain(packed, "id") == Chain("gwc_1", "gwk_1", "id", frozenset("ab"), 1, 2, 3, b"\xff" * 32)
+
+
+def test_lua_writes_an_empty_map_as_an_array() -> None:
+    fields = msgpack.unpackb(codec.encode_client(CLIENT)) | {"r": []}
+    assert codec.decode_client(msgpack.packb(fields)).retired == {}
+
+
+@pytest.mark.parametrize(("decode", "packed"), DECODERS)
+def test_an_unknown_field_of_a_newer_version_is_ignored(decode: Callable[[bytes], Any], packed: bytes) -> None:
+    newer = msgpack.packb(msgpack.unpackb(packed, raw=True) | {b"new": [1, {b"x": None}]}, use_bin_type=False)
+    assert decode(newer) == decode(packed)
+
+
+@pytest.mark.parametrize(("decode", "packed"), DECODERS)
+def test_a_record_without_one_of_its_fields_is_corrupt(decode: Callable[[bytes], Any], packed: bytes) -> None:
+    fields = msgpack.unpackb(packed, raw=True)
+    for missing in fields.keys() - {b"m"}:
+        with pytest.raises(codec.CorruptRecord):
+            decode(msgpack.packb({name: value for name, value in fields.items() if name != missing}, use_bin_type=False))
+
+
+@given(st.binary(max_size=64))
+def test_garbage_is_corrupt_and_never_shown(value: bytes) -> None:
+    for decode, _ in DECODERS:
+        with pytest.raises(codec.CorruptRecord, match=r"^corrupt (client|credential|account|token) record$"):
+            decode(value)
+
+
+@pytest.mark.parametrize("value", [b"\x81\x91\x01\x02", b"\x80", b"\xc0", b"\xa3abc", b"\xc7\x01\x05x", b"\xd9"])
+def test_other_msgpack_is_corrupt(value: bytes) -> None:
+    for decode, _ in DECODERS:
+        with pytest.raises(codec.CorruptRecord):
+            decode(value)
