@@ -9,8 +9,8 @@ from gateway.errors import GatewayError
 from gateway.oauth.records import AccessToken, Client
 from gateway.oauth.tokens import AccessRef
 
-TokenDone = Callable[[AccessToken | None | GatewayError], None]
-ClientDone = Callable[[Client | None | GatewayError], None]
+TokenDone = Callable[[AccessToken | GatewayError | None], None]
+ClientDone = Callable[[Client | GatewayError | None], None]
 
 
 class Listener(Protocol):

@@ -7,23 +7,31 @@ from gateway.oauth.records import AccessToken
 
 class Verdict:
     """
-    What a live token stands for.  Immutable by convention; slots and no dataclass because the hot path reads it.
+    What a live token stands for.  Immutable by convention; slots and no dataclass because the hot path reads it, and only
+    what a request needs, because a hundred thousand of them are kept.
 
     Attributes:
-        token: The record that it was read from.
         client_id: Whose token.
         scopes: The token's scopes that its client may still have.
         deadline: Event-loop seconds at which it is dead; at that instant it is no longer alive.
         identity: The header lines that tell the upstream who calls, ready to send, CRLF after each.
     """
 
-    __slots__ = ("client_id", "deadline", "identity", "scopes", "token")
+    __slots__ = ("client_id", "deadline", "identity", "scopes")
 
     def __init__(self, token: AccessToken, scopes: frozenset[str], deadline: float) -> None:
-        self.token = token
         self.client_id = token.client_id
         self.scopes = scopes
         self.deadline = deadline
         self.identity = (
             f"X-Client-Id: {token.client_id}\r\nX-Client-Scopes: {' '.join(sorted(scopes))}\r\n".encode("ascii")
         )
+
+    def until(self, deadline: float) -> Verdict:
+        """The verdict on another token of the same client with the same scopes; everything but the deadline is shared."""
+        other = Verdict.__new__(Verdict)
+        other.client_id = self.client_id
+        other.scopes = self.scopes
+        other.deadline = deadline
+        other.identity = self.identity
+        return other

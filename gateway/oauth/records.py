@@ -84,13 +84,17 @@ class Chain:
     """Digest of the one refresh token that may be presented next; empty when the chain has none (any more)."""
 
 
-def is_live(token: AccessToken | Chain, client: Client | None, now_ms: int) -> bool:
-    """Whether a token's client still stands behind it and its time has not come (at ``expires_at`` it is dead)."""
+def is_backed(token: AccessToken | Chain, client: Client | None) -> bool:
+    """Whether a token's client still stands behind it, its time apart."""
     return (
         client is not None
         and client.enabled
         and token.client_id == client.client_id
         and token.epoch >= client.epoch
         and token.client_key not in client.retired
-        and now_ms < token.expires_at
     )
+
+
+def is_live(token: AccessToken | Chain, client: Client | None, now_ms: int) -> bool:
+    """Whether a token's client still stands behind it and its time has not come (at ``expires_at`` it is dead)."""
+    return now_ms < token.expires_at and is_backed(token, client)

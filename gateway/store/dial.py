@@ -1,0 +1,81 @@
+"""Where the verdict link's server is, and a connection to it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from gateway.config.model import Store
+from gateway.store.handshake import Greeting, Login, greet
+from gateway.store.resp import Connection
+
+DIAL_TIMEOUT = 1.0
+"""Seconds that an attempt to connect, handshake included, may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A unix socket when ``path`` is given, else host and port, with TLS when there is a context."""
+
+    host: str = "127.0.0.1"
+    port: int = 6379
+    path: str = ""
+    tls: ssl.SSLContext | None = None
+
+    def __str__(self) -> str:
+        """For logs."""
+        return self.path or f"{self.host}:{self.port}"
+
+
+def find_address(store: Store, socket_path: Path | None = None) -> tuple[Address, Login]:
+    """
+    Read the store section; ``socket_path`` is where the embedded store listens.
+
+    Credentials of their own fields win over those in the URL.
+
+    Raises:
+        OSError: If ``ca_file`` can't be read (`ssl.SSLError` when it holds no certificate).
+    """
+    url = urlsplit(store.url)
+    password = store.password.get_secret_value() if store.password else unquote(url.password or "")
+    username = store.username or unquote(url.username or "")
+    if socket_path is not None:
+        return Address(path=str(socket_path)), Login(username, password)
+    database = url.path.strip("/") if url.scheme != "unix" else url.query.removeprefix("db=")
+    login = Login(username, password, int(database or 0))
+    if url.scheme == "unix":
+        return Address(path=unquote(url.path)), login
+    tls = None
+    if url.scheme == "rediss":
+        tls = ssl.create_default_context(cafile=store.ca_file)
+    return Address(url.hostname or "127.0.0.1", url.port or 6379, tls=tls), login
+
+
+async def dial(address: Address, login: Login) -> tuple[Connection, Greeting]:
+    """
+    Connect and greet.
+
+    Raises:
+        OSError: No connection (`TimeoutError` when it takes too long, `ssl.SSLError` for TLS).
+        Refused: The server won't serve us.
+        ConnectionGone: The connection ended meanwhile.
+    """
+    connection = Connection(asyncio.get_running_loop())
+    try:
+        async with asyncio.timeout(DIAL_TIMEOUT):
+            await _connect(address, connection)
+            return connection, await greet(connection, login)
+    except BaseException:
+        connection.drop("not greeted")
+        raise
+
+
+async def _connect(address: Address, connection: Connection) -> None:
+    loop = asyncio.get_running_loop()
+    if address.path:
+        await loop.create_unix_connection(lambda: connection, address.path)
+    else:
+        await loop.create_connection(lambda: connection, address.host, address.port, ssl=address.tls)
