@@ -1,0 +1,530 @@
+"""
+A client's connection: reads requests one after another, has each decided, and writes the answers in order.
+
+With a cached verdict a request goes from `data_received` here to the upstream's ``transport.write`` in one synchronous call:
+no task, no await.  Pipelined requests wait in the buffer, so that each is authorized by itself and answered in turn; the
+buffer is bounded by not reading on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from email.utils import formatdate
+from time import perf_counter
+from typing import TYPE_CHECKING, cast
+
+from gateway.edge.chunks import ChunkDecoder, ChunkError
+from gateway.edge.exchange import Exchange
+from gateway.edge.head import MAX_HEAD, Peer, RequestReader, ResponseReader
+from gateway.edge.target import MAX_TARGET, Target, check_method, host_name, origin_form
+from gateway.errors import (
+    BadRequest,
+    GatewayError,
+    HeadTooLarge,
+    InvalidToken,
+    PayloadTooLarge,
+    RequestTimeout,
+    UpstreamTimeout,
+    UriTooLong,
+)
+from gateway.guard.bearer import bearer
+from gateway.guard.permit import Permit, permit, permit_public
+from gateway.guard.verdict import Verdict
+from gateway.oauth.tokens import digest_access, find_access
+from gateway.problem import problem
+from gateway.routing import Match
+
+if TYPE_CHECKING:
+    from gateway.edge.listener import Edge
+
+MAX_BUFFER = 64 * 1024
+"""Bytes of pipelined requests that are kept before reading pauses."""
+MAX_LINGER = 1024 * 1024
+"""Bytes of a refused body that are read and thrown away, so that the refusal is not lost in a reset."""
+
+_HEAD, _DECIDING, _BODY, _WAIT, _LINGER, _CLOSED = range(6)
+
+
+class Downstream(asyncio.Protocol):
+    """One client connection."""
+
+    __slots__ = (
+        "_buffer", "_decoder", "_early", "_eof", "_exchange", "_host", "_host_name", "_left", "_match", "_peer", "_reader",
+        "_read_paused", "_started", "_state", "_target", "_write_paused", "deadline", "edge", "transport",
+    )  # fmt: skip
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self.deadline = 0.0
+        """Event-loop seconds at which `expire` is due; 0: never."""
+        self._reader: RequestReader | None = None
+        self._peer: Peer = cast(Peer, None)
+        self._state = _HEAD
+        self._buffer = b""
+        self._exchange: Exchange | None = None
+        self._match: Match | None = None
+        self._target: Target | None = None
+        self._decoder: ChunkDecoder | None = None
+        self._left = 0
+        self._early: list[bytes] = []
+        self._host: bytes | None = None
+        self._host_name = ""
+        self._started = 0.0
+        self._eof = False
+        self._read_paused = False
+        self._write_paused = False
+
+    # --- asyncio.Protocol -----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        self.transport = cast(asyncio.Transport, transport)
+        self._peer = self.edge.opened(self)
+        self.deadline = self.edge.loop.time() + self.edge.head_timeout
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop: the client is gone, and what it asked for is abandoned."""
+        self._state = _CLOSED
+        self.deadline = 0.0
+        self._buffer = b""
+        self.edge.closed(self)
+        exchange = self._exchange
+        if exchange is not None:
+            self._exchange = None
+            self._abandon(exchange)
+            self.edge.note(self._peer, exchange, perf_counter() - exchange.started, "client_closed")
+
+    def eof_received(self) -> bool:
+        """Called by the event loop: a client may shut its sending side down and still wait for the answer."""
+        self._eof = True
+        if self._state == _BODY:
+            self.transport.abort()  # a truncated body never becomes a whole request
+            return False
+        return self._state in (_DECIDING, _WAIT)
+
+    def pause_writing(self) -> None:
+        """The client reads slowly: so does the gateway from the upstream."""
+        self._write_paused = True
+        if self._exchange is not None and self._exchange.up is not None:
+            self._exchange.up.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client keeps up again."""
+        self._write_paused = False
+        if self._exchange is not None and self._exchange.up is not None:
+            self._exchange.up.transport.resume_reading()
+        elif self._state == _HEAD and self._buffer:
+            self._advance()
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop."""
+        state = self._state
+        if state == _HEAD:
+            self._buffer = self._buffer + data if self._buffer else data
+            self._advance()
+        elif state == _BODY:
+            self._body(data)
+        elif state == _LINGER:
+            self._left -= len(data)
+            if self._left < 0:
+                self.transport.abort()
+        elif state != _CLOSED:
+            self._buffer += data
+            if len(self._buffer) > MAX_BUFFER:
+                self._pause_reading()
+
+    # --- the request's head ---------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Begin as many requests as are here and may begin."""
+        while self._state == _HEAD and self._buffer and not self._write_paused:
+            data = self._buffer
+            end = data.find(b"\r\n\r\n", 4) + 4 if data.startswith(b"\r\n") else data.find(b"\r\n\r\n") + 4
+            if end == 3:
+                self._unfinished(data)
+                return
+            if end == len(data):
+                self._buffer = b""
+                self._begin(data)
+            else:
+                self._buffer = data[end:]
+                self._begin(data[:end])
+
+    def _unfinished(self, data: bytes) -> None:
+        """A head that is not here yet may neither grow nor take for ever; nor can it be saved when a line ends in a bare LF."""
+        if len(data) == data.count(b"\n") * 2 == data.count(b"\r") * 2 and len(data) <= 2:
+            return
+        now = self.edge.loop.time()
+        if self._started == 0.0:
+            self._started = perf_counter()
+            self.deadline = now + self.edge.head_timeout
+        line = data.find(b"\r\n", 2)
+        if line < 0 and len(data) > MAX_TARGET + 64:
+            self._refuse(UriTooLong())
+        elif len(data) > MAX_HEAD + MAX_TARGET:
+            self._refuse(HeadTooLarge())
+        elif data.count(b"\n") != data.count(b"\r\n") or data.find(b"\r", 0, -1) != data.find(b"\r\n", 0, -1) >= 0:
+            self._refuse(BadRequest("A line of the head does not end in CRLF"))
+        elif not data[:1].isalpha() and data[:2] != b"\r\n"[: len(data)]:
+            self._refuse(BadRequest("The request line is malformed"))
+
+    def _begin(self, head: bytes) -> None:
+        """Read a head and decide."""
+        self._started = perf_counter()
+        reader = self._reader
+        if reader is None:
+            reader = self._reader = RequestReader()
+        if head[:2] == b"\r\n":
+            head = head[2:]  # RFC 9112 section 2.2: one empty line before the request line is ignored
+        try:
+            if len(head) > MAX_HEAD + MAX_TARGET:
+                raise HeadTooLarge
+            reader.read(head)
+            self._resolve(reader)
+            self._decide(reader)
+        except GatewayError as error:
+            self._refuse(error)
+
+    def _resolve(self, reader: RequestReader) -> None:
+        """Find the route, and refuse what its target or size does not allow."""
+        host = cast(bytes, reader.host)
+        if host != self._host:
+            self._host_name = host_name(host) if host else ""
+            self._host = host
+        raw = reader.target
+        if not raw.startswith(b"/"):
+            check_method(reader.method)
+            if raw != b"*" or reader.method != b"OPTIONS":
+                raw = origin_form(raw, host)
+        self._match, self._target = self.edge.resolve(reader.method, self._host_name, raw)
+        route = self._match.route
+        if route.max_body >= 0 and (reader.content_length or 0) > route.max_body:
+            raise PayloadTooLarge
+
+    def _decide(self, reader: RequestReader) -> None:
+        """Let the request pass, refuse it, or ask the store first."""
+        match = cast(Match, self._match)
+        if match.route.public:
+            self._forward(permit_public(match))
+            return
+        now = self.edge.loop.time()
+        token = bearer(reader.authorization)
+        verdict = self.edge.verdicts.find(digest_access(token), now)
+        if verdict is not None:
+            self._forward(permit(match, verdict, now))
+            return
+        ref = find_access(token)
+        if ref is None:
+            raise InvalidToken(reason="no access token of this gateway")
+        self._state = _DECIDING
+        self.deadline = 0.0
+        self.edge.verdicts.fetch(ref, self._decided)
+
+    def _decided(self, verdict: Verdict | GatewayError) -> None:
+        """The store's answer, perhaps long after the client has gone."""
+        if self._state != _DECIDING:
+            return
+        self._state = _HEAD
+        try:
+            if isinstance(verdict, GatewayError):
+                raise verdict
+            self._forward(permit(cast(Match, self._match), verdict, self.edge.loop.time()))
+        except GatewayError as error:
+            self._refuse(error)
+        self._continue()
+
+    # --- forwarding -----------------------------------------------------------------------------------------------
+
+    def _forward(self, granted: Permit) -> None:
+        """Write the outgoing head and lease a connection; the body, if there is one, follows."""
+        reader = cast(RequestReader, self._reader)
+        match = cast(Match, self._match)
+        target = cast(Target, self._target)
+        edge = self.edge
+        route = match.route
+        has_body = reader.chunked or bool(reader.content_length)
+        request_id = self._peer.request_id(reader.forwarding) or edge.next_request_id()
+        lines = reader.lines
+        if reader.underscored and "underscore_headers" in route.allow:
+            lines = [*lines, *(line for _, line in reader.underscored)]
+        if route.forward_authorization and reader.authorization is not None:
+            lines = [*lines, b"Authorization: ", reader.authorization, b"\r\n"]
+        if reader.chunked:
+            framing = b"Transfer-Encoding: chunked\r\n"
+        elif reader.content_length is not None:
+            framing = b"Content-Length: %d\r\n" % reader.content_length
+        else:
+            framing = b""
+        if route.own:
+            ours = edge.own_lines(self._peer, request_id)
+        else:
+            ours = self._peer.lines(cast(bytes, reader.host), reader.forwarding)
+        tail = b"".join((
+            *lines, framing, granted.identity, ours, b"X-Request-Id: ", request_id.encode("ascii"), b"\r\n\r\n",
+        ))  # fmt: skip
+        exchange = Exchange(
+            self, match, granted, reader.method + b" " + target.forward, tail, request_id, self._started,
+            has_body=has_body, http10=reader.http10,
+        )  # fmt: skip
+        self._exchange = exchange
+        self._early.clear()
+        if has_body:
+            self._state = _BODY
+            self._left = reader.content_length or 0
+            self._decoder = ChunkDecoder() if reader.chunked else None
+            reader.renew()
+            if reader.expects_continue and not self._buffer:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        else:
+            self._state = _WAIT
+        self.deadline = edge.loop.time() + (route.connect + route.first_byte)
+        edge.groups[route.upstream].lease(exchange)
+        if has_body and self._buffer and self._state == _BODY:
+            data, self._buffer = self._buffer, b""
+            self._body(data)
+
+    def leased(self, exchange: Exchange) -> None:
+        """A connection was found after a wait: what came of the body meanwhile follows the head."""
+        if self._write_paused and exchange.up is not None:
+            exchange.up.transport.pause_reading()
+        if exchange.up is not None and self._early:
+            for piece in self._early:
+                exchange.up.transport.write(piece)
+            self._early.clear()
+        if self._state == _BODY:
+            self._resume_reading()
+
+    def pause_body(self) -> None:
+        """The upstream reads slowly."""
+        if self._state == _BODY:
+            self._pause_reading()
+
+    def resume_body(self) -> None:
+        """The upstream keeps up again."""
+        if self._state == _BODY:
+            self._resume_reading()
+
+    def _body(self, data: bytes) -> None:
+        """Stream the request's body; what follows it is the next request."""
+        exchange = cast(Exchange, self._exchange)
+        self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
+        if self._decoder is not None:
+            try:
+                pieces, used = self._decoder.feed(data)
+            except ChunkError:
+                self._cut_off(exchange, BadRequest("The chunked body is malformed"))
+                return
+            content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            done = self._decoder.done
+            out = b"%x\r\n%b\r\n" % (len(content), content) if content else b""
+            if done:
+                out += b"0\r\n\r\n"
+        else:
+            used = min(self._left, len(data))
+            self._left -= used
+            done = self._left == 0
+            content = out = data if used == len(data) else data[:used]
+        exchange.received += len(content)
+        if 0 <= exchange.match.route.max_body < exchange.received:
+            self._cut_off(exchange, PayloadTooLarge())
+            return
+        if done:
+            exchange.sent_all = True
+            self._state = _WAIT
+            self._decoder = None
+            self._buffer = data[used:]
+            self.deadline = self.edge.loop.time() + exchange.match.route.first_byte
+        if exchange.up is not None:
+            exchange.up.transport.write(out)
+        else:
+            self._early.append(out)
+            if not done:
+                self._pause_reading()
+
+    def _cut_off(self, exchange: Exchange, error: GatewayError) -> None:
+        """The body turned out wrong on its way: the upstream never sees its end."""
+        self.fail(exchange, error)
+
+    # --- the answer -----------------------------------------------------------------------------------------------
+
+    def write_interim(self, answer: ResponseReader) -> None:
+        """Pass a 1xx answer on."""
+        self.transport.write(b"".join((b"HTTP/1.1 ", answer.status_line, b"\r\n", *answer.lines, b"\r\n")))
+
+    def write_head(
+        self, exchange: Exchange, answer: ResponseReader, *, length: int | None, chunked: bool = False,
+        delimited: bool = True, body: bytes = b"",
+    ) -> None:  # fmt: skip
+        """
+        Begin the answer.
+
+        Args:
+            exchange: What is answered.
+            answer: The upstream's head.
+            length: Content-Length to announce, if any.
+            chunked: Whether the body will be chunked.
+            delimited: Whether the client can tell where the answer ends without the connection's end.
+            body: Content that is here already (never chunked).
+        """
+        exchange.answered = True
+        exchange.status = answer.status
+        exchange.sent += len(body)
+        reader = cast(RequestReader, self._reader)
+        if not delimited or self.edge.draining:
+            reader.keep_alive = False
+        parts = [b"HTTP/1.1 ", answer.status_line, b"\r\n", *answer.lines]
+        if length is not None:
+            parts.append(b"Content-Length: %d\r\n" % length)
+        elif chunked:
+            parts.append(b"Transfer-Encoding: chunked\r\n")
+        if not reader.keep_alive:
+            parts.append(b"Connection: close\r\n")
+        elif exchange.http10:
+            parts.append(b"Connection: keep-alive\r\n")
+        parts += (b"\r\n", body)
+        self.transport.write(b"".join(parts))
+        self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
+
+    def write_body(self, exchange: Exchange, data: bytes, *, chunked: bool) -> None:
+        """Pass a piece of the answer's content on."""
+        exchange.sent += len(data)
+        if chunked:
+            self.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
+        else:
+            self.transport.write(data)
+        self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
+
+    def finish(self, exchange: Exchange, *, chunked: bool) -> None:
+        """The answer is complete: end it, note it, and go on with the next request."""
+        if exchange.over:
+            return
+        exchange.over = True
+        self._exchange = None
+        if chunked:
+            self.transport.write(b"0\r\n\r\n")
+        self.edge.note(self._peer, exchange, perf_counter() - exchange.started, "")
+        reader = cast(RequestReader, self._reader)
+        if not exchange.sent_all:
+            self._linger()
+        elif not reader.keep_alive or self.edge.draining or self._eof:
+            self._close()
+        else:
+            self._next()
+            self._continue()
+
+    def fail(self, exchange: Exchange, error: GatewayError) -> None:
+        """The exchange can't be completed: refuse, or cut the connection if the answer has begun."""
+        if exchange.over:
+            return
+        self._abandon(exchange)
+        self._exchange = None
+        if exchange.answered:
+            self.edge.note(self._peer, exchange, perf_counter() - exchange.started, error.code)
+            self.transport.abort()
+            return
+        self._answer(error, exchange)
+        self._continue()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        self.deadline = 0.0
+        exchange = self._exchange
+        if exchange is not None:
+            if self._state == _BODY and exchange.up is not None:
+                self.fail(exchange, RequestTimeout())
+            else:
+                self.fail(exchange, UpstreamTimeout("no answer in time", sent=exchange.up is not None))
+        elif self._state == _HEAD and self._buffer:
+            self._refuse(RequestTimeout())
+        else:
+            self._close() if self._state == _HEAD else self.transport.abort()
+
+    def drain(self) -> None:
+        """The gateway stops: an idle connection ends now, a busy one after its answer."""
+        if self._state == _HEAD and not self._buffer:
+            self._close()
+
+    # --- refusing -------------------------------------------------------------------------------------------------
+
+    def _refuse(self, error: GatewayError) -> None:
+        """Answer a request that gets no exchange."""
+        self._answer(error, None)
+
+    def _answer(self, error: GatewayError, exchange: Exchange | None) -> None:
+        """Render a refusal; the connection goes on only if it is certain where the next request begins."""
+        edge = self.edge
+        reader = cast(RequestReader, self._reader)
+        request_id = exchange.request_id if exchange is not None else edge.next_request_id()
+        status, headers, body = problem(error, request_id=request_id, token_endpoint=edge.token_endpoint)
+        if exchange is not None:
+            pending = not exchange.sent_all
+        else:
+            pending = reader is not None and (reader.chunked or bool(reader.content_length))
+        keep = not (pending or error.close or edge.draining or self._eof or reader is None or not reader.keep_alive)
+        head_only = reader is not None and not error.close and reader.method == b"HEAD"
+        lines = [f"HTTP/1.1 {status} {edge.phrases.get(status, '')}\r\nDate: {formatdate(usegmt=True)}\r\n"]
+        lines += [f"{name}: {value}\r\n" for name, value in headers]
+        lines.append(f"Content-Length: {len(body)}\r\n")
+        if not keep:
+            lines.append("Connection: close\r\n")
+        elif reader.http10:
+            lines.append("Connection: keep-alive\r\n")
+        lines.append("\r\n")
+        self.transport.write("".join(lines).encode("latin-1") + (b"" if head_only else body))
+        edge.note_refusal(self._peer, reader, exchange, self._match, request_id, self._started, error)
+        if keep:
+            self._next()
+        else:
+            self._linger()
+
+    def _abandon(self, exchange: Exchange) -> None:
+        exchange.over = True
+        if exchange.up is not None and exchange.up.exchange is exchange:
+            exchange.up.abort()
+
+    # --- between requests -----------------------------------------------------------------------------------------
+
+    def _next(self) -> None:
+        """Be ready for the next request."""
+        self._state = _HEAD
+        self._started = 0.0
+        self._match = None
+        self.deadline = self.edge.loop.time() + self.edge.keepalive_timeout
+
+    def _continue(self) -> None:
+        """Take up what waits in the buffer."""
+        if self._state == _HEAD:
+            self._resume_reading()
+            if self._buffer:
+                self._advance()
+            elif self._eof:
+                self._close()
+
+    def _close(self) -> None:
+        self._state = _CLOSED
+        self.deadline = 0.0
+        self.transport.close()
+
+    def _linger(self) -> None:
+        """Close so that the answer arrives: end our side, and read on a little before the socket goes."""
+        self._state = _LINGER
+        self._buffer = b""
+        self._left = MAX_LINGER
+        self.deadline = self.edge.loop.time() + self.edge.linger_timeout
+        if self._eof or not self.transport.can_write_eof():
+            self._close()
+            return
+        self._resume_reading()
+        self.transport.write_eof()
+
+    def _pause_reading(self) -> None:
+        if not self._read_paused:
+            self._read_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._read_paused:
+            self._read_paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()

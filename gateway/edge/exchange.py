@@ -1,0 +1,57 @@
+"""One request on its way through: what both sides of it know of each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the three classes hold each other by design; only names cross here
+    from gateway.edge.downstream import Downstream
+    from gateway.edge.pool import Pool
+    from gateway.edge.upstream import Upstream
+    from gateway.guard.permit import Permit
+    from gateway.routing import Match
+
+
+class Exchange:
+    """
+    A request with a `Permit`, from its lease of an upstream connection to the last byte of its answer.
+
+    Attributes:
+        start, tail: The outgoing head without what differs by target: request line up to the target, and all header lines
+            after Host, the empty line included.
+        repeatable: The request has no body and an idempotent method, so that a reused connection that dies before any byte
+            of an answer may be replaced once (RFC 9112 section 9.3.1).
+        answered: The head of the final answer went to the client: from here on a failure can only cut.
+        sent_all: The request's body is complete.
+        over: Finished, failed or abandoned; whoever finds it so does nothing more.
+    """
+
+    __slots__ = (
+        "answered", "attempts", "down", "head_only", "http10", "match", "over", "permit", "pool", "received", "repeatable",
+        "request_id", "sent", "sent_all", "start", "started", "status", "tail", "up", "upstream_name",
+    )  # fmt: skip
+
+    def __init__(
+        self, down: Downstream, match: Match, permit: Permit, start: bytes, tail: bytes, request_id: str, started: float,
+        *, has_body: bool, http10: bool,
+    ) -> None:  # fmt: skip
+        self.down = down
+        self.match = match
+        self.permit = permit
+        self.start = start
+        self.tail = tail
+        self.request_id = request_id
+        self.started = started
+        self.http10 = http10
+        self.head_only = match.method == "HEAD"
+        self.repeatable = match.repeatable and not has_body
+        self.sent_all = not has_body
+        self.answered = False
+        self.over = False
+        self.attempts = 0
+        self.status = 0
+        self.received = 0
+        self.sent = 0
+        self.up: Upstream | None = None
+        self.pool: Pool | None = None
+        self.upstream_name = ""

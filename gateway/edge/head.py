@@ -1,0 +1,374 @@
+"""
+Header rules, pure: what of a head may pass, in either direction, and how the next head is written.
+
+llhttp (httptools) parses; this file decides what llhttp leaves open (house.md) and never passes a client's bytes through
+unseen: a head that goes out is written anew from the parsed parts.  One reader serves one connection and is reset by each
+head; callbacks may not raise (llhttp would lose its place), so a fault is kept and raised by `read`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
+
+from gateway.edge.target import MAX_TARGET
+from gateway.errors import (
+    BadRequest,
+    CodingNotImplemented,
+    ExpectationFailed,
+    GatewayError,
+    HeadTooLarge,
+    MalformedCredentials,
+    UriTooLong,
+    VersionNotSupported,
+)
+
+MAX_HEAD = 32 * 1024
+"""Longest header section of a request, bytes."""
+MAX_LINE = 8 * 1024
+"""Longest header line, bytes."""
+MAX_LINES = 100
+"""Most header lines."""
+MAX_RESPONSE_HEAD = 64 * 1024
+"""Longest head of an upstream's answer, bytes."""
+
+_DROP, _HOST, _LENGTH, _CODING, _CONNECTION, _EXPECT, _AUTHORIZATION, _SINGLE, _FORWARDING, _UPGRADE = range(1, 11)
+
+_HOP_BY_HOP = (
+    b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
+    b"http2-settings",
+)  # fmt: skip
+_IDENTITY = (b"x-client-id", b"x-client-scopes")
+_SPOOFABLE = (b"x-real-ip", b"x-original-url", b"x-original-uri", b"x-original-method", b"x-rewrite-url", b"x-client-cert")
+_FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id", b"via")
+_OURS = (b"x-forwarded-", b"x-gateway-", b"x-client-")
+"""Whatever begins like this is the gateway's to say."""
+
+_SPECIAL: Final = {
+    **dict.fromkeys((*_HOP_BY_HOP, *_IDENTITY, *_SPOOFABLE), _DROP),
+    **dict.fromkeys(_FORWARDED, _FORWARDING),
+    b"upgrade": _UPGRADE,
+    b"host": _HOST,
+    b"content-length": _LENGTH,
+    b"transfer-encoding": _CODING,
+    b"connection": _CONNECTION,
+    b"expect": _EXPECT,
+    b"authorization": _AUTHORIZATION,
+    b"content-type": _SINGLE,
+}
+_UNLISTABLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"authorization", *_IDENTITY, *_FORWARDED))
+"""Names that a client may not have removed by listing them in Connection (CVE-2022-31813, CVE-2024-45410)."""
+_RESPONSE_DROP = frozenset((*_HOP_BY_HOP, b"upgrade"))
+
+_DIGITS = re.compile(rb"[0-9]{1,18}")
+_CODING_LIST = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
+_VERSION = re.compile(rb"HTTP/[0-9]+(?:\.[0-9]+)?")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+class RequestReader:
+    """
+    Reads the heads of one client connection.
+
+    After `read` these hold the present request: ``method``, ``target`` (raw), ``http10``, ``host`` (raw value, empty when
+    HTTP/1.0 sent none), ``authorization`` (value or None), ``content_length`` (bytes or None), ``chunked``, ``keep_alive``,
+    ``expects_continue``, ``lines`` (what may be forwarded), ``forwarding`` (what a trusted proxy said).
+    """
+
+    __slots__ = (
+        "_fault", "_names", "_parser", "_seen_connection", "_te", "authorization", "chunked", "content_length",
+        "expects_continue", "forwarding", "host", "http10", "keep_alive", "lines", "method", "target", "underscored",
+        "upgrade",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self._parser = HttpRequestParser(self)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._fault: GatewayError | None = None
+        self._names: list[bytes] = []
+        self._seen_connection = b""
+        self._te: bytes | None = None
+        self.lines: list[bytes] = []
+        self.underscored: list[tuple[bytes, bytes]] = []
+        self.forwarding: dict[bytes, bytes] = {}
+        self.host: bytes | None = None
+        self.authorization: bytes | None = None
+        self.content_length: int | None = None
+        self.chunked = False
+        self.expects_continue = False
+        self.upgrade = b""
+
+    def read(self, head: bytes) -> None:
+        """
+        Read one whole head, from the request line to the empty line.
+
+        Raises:
+            BadRequest, HeadTooLarge, UriTooLong, ExpectationFailed, CodingNotImplemented, VersionNotSupported,
+            MalformedCredentials: As the case may be; the connection can't be used after any of them.
+        """
+        self._reset()
+        parts = head[: head.find(b"\r\n")].split(b" ")
+        if len(parts) != 3:
+            raise BadRequest("The request line is malformed")
+        self.method, self.target, version = parts
+        if version == b"HTTP/1.1":
+            self.http10 = False
+        elif version == b"HTTP/1.0":
+            self.http10 = True
+        elif _VERSION.fullmatch(version):
+            raise VersionNotSupported
+        else:
+            raise BadRequest("The request line is malformed")
+        if len(self.target) > MAX_TARGET:
+            raise UriTooLong
+        if head.count(b"\r\n") > MAX_LINES + 2 or (len(head) > MAX_LINE and max(map(len, head.split(b"\r\n"))) > MAX_LINE):
+            raise HeadTooLarge
+        try:
+            self._parser.feed_data(head)
+        except HttpParserUpgrade:
+            self._parser = HttpRequestParser(self)
+        except HttpParserError:
+            # The text of the error quotes the client's bytes: neither the answer nor the log shows it.
+            raise BadRequest("The request head is malformed") from None
+        self._settle()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """llhttp's callback, once a header line."""
+        lower = name.lower()
+        kind = _SPECIAL.get(lower)
+        if kind is None:
+            if b"_" in lower:
+                self._underscore(name, lower, value)
+            elif not lower.startswith(_OURS):
+                self._names.append(lower)
+                self.lines.append(b"%b: %b\r\n" % (name, value))
+            return
+        if kind == _HOST:
+            self._single("Host", self.host)
+            self.host = value.strip(b" \t")
+        elif kind == _AUTHORIZATION:
+            if self.authorization is not None:
+                self._fault = self._fault or MalformedCredentials()
+            self.authorization = value.strip(b" \t")
+        elif kind == _SINGLE:
+            if lower in self._names:
+                self._single("Content-Type", value)
+            self._names.append(lower)
+            self.lines.append(b"%b: %b\r\n" % (name, value))
+        elif kind == _LENGTH:
+            self._length(value.strip(b" \t"))
+        elif kind == _CODING:
+            if self._te is not None:
+                self._fault = self._fault or BadRequest("Transfer-Encoding stands twice")
+            self._te = value.strip(b" \t").lower()
+        elif kind == _CONNECTION:
+            self._seen_connection += b"," + value.lower()
+        elif kind == _EXPECT:
+            if value.strip(b" \t").lower() != b"100-continue" or self.expects_continue:
+                self._fault = self._fault or ExpectationFailed()
+            self.expects_continue = True
+        elif kind == _FORWARDING:
+            known = self.forwarding.get(lower)
+            self.forwarding[lower] = value if known is None else known + b", " + value
+        elif kind == _UPGRADE:
+            self.upgrade = value.strip(b" \t").lower()
+
+    def renew(self) -> None:
+        """Forget llhttp's place: the last request had a body, which this reader never sees."""
+        self._parser = HttpRequestParser(self)
+
+    def _single(self, name: str, known: object) -> None:
+        if known is not None:
+            self._fault = self._fault or BadRequest(f"{name} stands twice")
+
+    def _underscore(self, name: bytes, lower: bytes, value: bytes) -> None:
+        dashed = lower.replace(b"_", b"-")
+        if dashed in (b"transfer-encoding", b"content-length", b"host"):
+            self._fault = self._fault or BadRequest("A framing header is written with an underscore")
+        elif dashed not in _SPECIAL and not dashed.startswith(_OURS):
+            self.underscored.append((lower, b"%b: %b\r\n" % (name, value)))
+
+    def _length(self, value: bytes) -> None:
+        if self.content_length is not None or _DIGITS.fullmatch(value) is None:
+            self._fault = self._fault or BadRequest("Content-Length is malformed")
+        else:
+            self.content_length = int(value)
+
+    def _settle(self) -> None:
+        """Decide what the whole head means, once all lines are known."""
+        if self._fault is not None:
+            raise self._fault
+        if self.host is None:
+            if not self.http10:
+                raise BadRequest("Host is missing")
+            self.host = b""
+        if self._te is not None:
+            self._settle_coding(self._te)
+        self.keep_alive = not self.http10
+        if self._seen_connection:
+            self._settle_connection()
+        if self.http10:
+            self.expects_continue = False
+
+    def _settle_coding(self, coding: bytes) -> None:
+        if self.content_length is not None:
+            raise BadRequest("Transfer-Encoding and Content-Length exclude each other")
+        if self.http10:
+            raise BadRequest("HTTP/1.0 has no Transfer-Encoding")
+        if coding != b"chunked":
+            if _CODING_LIST.fullmatch(coding) and coding.count(b"chunked") <= 1:
+                raise CodingNotImplemented
+            raise BadRequest("Transfer-Encoding is malformed")
+        self.chunked = True
+
+    def _settle_connection(self) -> None:
+        options = {option.strip(b" \t") for option in self._seen_connection.split(b",")}
+        if b"close" in options:
+            self.keep_alive = False
+        elif b"keep-alive" in options:
+            self.keep_alive = True
+        listed = options - {b"close", b"keep-alive", b"upgrade", b"te", b""}
+        if not listed:
+            return
+        if not listed.isdisjoint(_UNLISTABLE) or any(name.startswith(_OURS) for name in listed):
+            raise BadRequest("Connection lists a header that is not hop-by-hop")
+        self.drop(listed)
+
+    def drop(self, names: set[bytes]) -> None:
+        """Take the lines of these (lower-case) names out of what may be forwarded."""
+        kept = [(name, line) for name, line in zip(self._names, self.lines, strict=True) if name not in names]
+        self._names = [name for name, _ in kept]
+        self.lines = [line for _, line in kept]
+        self.underscored = [(name, line) for name, line in self.underscored if name not in names]
+
+
+class Peer:
+    """Who is at the other end of a client connection, and the header lines that tell the upstream so."""
+
+    __slots__ = ("_host", "_lines", "address", "scheme", "trusted")
+
+    def __init__(self, address: str, scheme: str, *, trusted: bool) -> None:
+        self.address = address
+        """IP address without port; empty for a unix socket."""
+        self.scheme = scheme
+        self.trusted = trusted
+        """Whether it is one of ``trusted_proxies``: then its forwarding headers are appended to."""
+        self._host: bytes | None = None
+        self._lines = b""
+
+    def lines(self, host: bytes, forwarding: dict[bytes, bytes]) -> bytes:
+        """Forwarded (RFC 7239), X-Forwarded-* and Via (RFC 9110 section 7.6.3), CRLF after each."""
+        if self.trusted and forwarding:
+            return self._appended(host, forwarding)
+        if host != self._host:
+            self._host = host
+            self._lines = self._write(host, {})
+        return self._lines
+
+    def client_address(self, forwarding: dict[bytes, bytes]) -> str:
+        """The address that logs show: the peer's; it is never taken from a stranger's header."""
+        return self.address
+
+    def request_id(self, forwarding: dict[bytes, bytes]) -> str | None:
+        """The request id of a trusted proxy, if it sent a sane one."""
+        given = forwarding.get(b"x-request-id") if self.trusted else None
+        return given.decode("ascii") if given and _REQUEST_ID.fullmatch(given) else None
+
+    def _appended(self, host: bytes, forwarding: dict[bytes, bytes]) -> bytes:
+        return self._write(host, forwarding)
+
+    def _write(self, host: bytes, before: dict[bytes, bytes]) -> bytes:
+        address = self.address.encode("ascii") or b"unknown"
+        node = b'"[%b]"' % address if b":" in address else address
+        scheme = self.scheme.encode("ascii")
+        quoted = host.replace(b"\\", b"").replace(b'"', b"")
+        element = b'for=%b;proto=%b;host="%b"' % (node, scheme, quoted) if host else b"for=%b;proto=%b" % (node, scheme)
+
+        def after(name: bytes, value: bytes) -> bytes:
+            return before[name] + b", " + value if name in before else value
+
+        return b"".join((
+            b"Forwarded: ", after(b"forwarded", element),
+            b"\r\nX-Forwarded-For: ", after(b"x-forwarded-for", address),
+            b"\r\nX-Forwarded-Proto: ", before.get(b"x-forwarded-proto", scheme),
+            b"\r\nX-Forwarded-Host: " + before.get(b"x-forwarded-host", host) if host else b"",
+            b"\r\nVia: ", after(b"via", b"1.1 gateway"), b"\r\n",
+        ))  # fmt: skip
+
+
+class BadResponse(Exception):
+    """The upstream's answer can't be relayed."""
+
+
+class ResponseReader:
+    """
+    Reads one head of an upstream's answer (llhttp keeps no place beyond it: bodies are framed by `gateway.edge.upstream`).
+
+    Attributes after construction: ``status``, ``status_line`` (what stands after ``HTTP/1.1 ``), ``lines`` (what may pass),
+    ``content_length`` (bytes or None), ``chunked``, ``keep_alive``.
+    """
+
+    __slots__ = (
+        "_coding", "_connection", "_names", "_twice", "chunked", "content_length", "keep_alive", "lines", "status",
+        "status_line",
+    )  # fmt: skip
+
+    def __init__(self, head: bytes) -> None:
+        """
+        Read one whole head.
+
+        Raises:
+            BadResponse: Malformed, or ambiguous in its framing.
+        """
+        found = _STATUS_LINE.fullmatch(head, 0, head.find(b"\r\n"))
+        if found is None:
+            raise BadResponse("status line")
+        self.status = int(found[2])
+        self.status_line: bytes = found[0][9:] if found[3] is not None else found[2] + b" "
+        self.lines: list[bytes] = []
+        self._names: list[bytes] = []
+        self._connection = b""
+        self._coding: bytes | None = None
+        self._twice = False
+        self.content_length: int | None = None
+        try:
+            HttpResponseParser(self).feed_data(head)
+        except HttpParserUpgrade:
+            pass
+        except HttpParserError:
+            raise BadResponse("head") from None
+        self._settle(http10=found[1] == b"0")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """llhttp's callback, once a header line."""
+        lower = name.lower()
+        if lower == b"content-length":
+            digits = value.strip(b" \t")
+            self._twice = self._twice or self.content_length is not None or _DIGITS.fullmatch(digits) is None
+            self.content_length = int(digits) if not self._twice else 0
+        elif lower == b"connection":
+            self._connection += b"," + value.lower()
+        elif lower == b"transfer-encoding":
+            self._twice = self._twice or self._coding is not None
+            self._coding = value.strip(b" \t").lower()
+        elif lower not in _RESPONSE_DROP:
+            self._names.append(lower)
+            self.lines.append(b"%b: %b\r\n" % (name, value))
+
+    def _settle(self, *, http10: bool) -> None:
+        self.chunked = self._coding is not None
+        if self._twice or (self.chunked and (self._coding != b"chunked" or self.content_length is not None or http10)):
+            raise BadResponse("framing")
+        self.keep_alive = not http10
+        if self._connection:
+            options = {option.strip(b" \t") for option in self._connection.split(b",")}
+            self.keep_alive = b"close" not in options and (not http10 or b"keep-alive" in options)
+            listed = options - {b"close", b"keep-alive", b""}
+            if listed:
+                kept = [i for i, name in enumerate(self._names) if name not in listed]
+                self.lines = [self.lines[i] for i in kept]

@@ -1,0 +1,274 @@
+"""The data plane of one worker: accepts connections and holds what they share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from http import HTTPStatus
+from ipaddress import ip_address
+from secrets import token_hex
+from time import perf_counter
+from typing import Protocol
+
+from gateway.config.model import Config
+from gateway.edge.acceptor import Acceptor
+from gateway.edge.downstream import Downstream
+from gateway.edge.exchange import Exchange
+from gateway.edge.head import Peer, RequestReader
+from gateway.edge.pool import Connect, Group, Pool, group_of
+from gateway.edge.target import Target, canonical, check_method
+from gateway.errors import AmbiguousTarget, GatewayError, RouteNotFound
+from gateway.guard.verdict import Verdict
+from gateway.oauth.tokens import AccessRef
+from gateway.routing import AUTHORITY, Match, Router
+from gateway.telemetry.accesslog import AccessLog
+from gateway.telemetry.metrics import Counter, Histogram, Registry
+
+TICK = 0.1
+"""Seconds between two looks at the deadlines of all connections."""
+MAX_KNOWN_TARGETS = 4_096
+"""Targets whose route is remembered."""
+
+_log = logging.getLogger("gateway.edge")
+
+
+class Verdicts(Protocol):
+    """What the data plane asks of `gateway.guard.verdicts`."""
+
+    def find(self, digest: bytes, now: float) -> Verdict | None:
+        """A confirmed verdict that is here already."""
+
+    def fetch(self, ref: AccessRef, done: Callable[[Verdict | GatewayError], None]) -> None:
+        """Ask the store; ``done`` is called later, once."""
+
+
+class _RouteStats:
+    """The bound metrics of one route."""
+
+    __slots__ = ("_codes", "_registry", "_route", "latency")
+
+    def __init__(self, registry: Registry, route: str) -> None:
+        self._registry = registry
+        self._route = route
+        self._codes: dict[int, Counter] = {}
+        self.latency: Histogram = registry.histogram(
+            "gateway_request_duration_seconds", "From a request's head to the last byte of its answer.", route=route
+        )
+
+    def count(self, status: int) -> None:
+        """Count an answer."""
+        counter = self._codes.get(status)
+        if counter is None:
+            counter = self._codes[status] = self._registry.counter(
+                "gateway_requests_total", "Answers by route and status.", route=self._route, code=str(status)
+            )
+        counter.value += 1
+
+
+class Edge:
+    """
+    Everything that the connections of a worker share.
+
+    ``groups`` are the upstreams by name, `gateway.routing.AUTHORITY` (reached by ``connect_authority``) among them.
+    """
+
+    head_timeout = 10.0
+    """Seconds for a whole head, not prolonged by single bytes."""
+    keepalive_timeout = 75.0
+    """Seconds that an idle connection is kept."""
+    linger_timeout = 2.0
+    """Seconds that a refused body is read on."""
+
+    def __init__(
+        self, config: Config, router: Router, verdicts: Verdicts, connect_authority: Connect, registry: Registry,
+        access_log: AccessLog,
+    ) -> None:  # fmt: skip
+        self.loop: asyncio.AbstractEventLoop
+        self.router = router
+        self.verdicts = verdicts
+        self.draining = False
+        self.phrases = {status.value: status.phrase for status in HTTPStatus}
+        self.token_endpoint = f"{config.oauth.issuer.rstrip('/')}{config.oauth.prefix}/oauth/token"
+        self.groups: dict[str, Group] = {name: group_of(section) for name, section in config.upstreams.items()}
+        self.groups[AUTHORITY] = Group([Pool(AUTHORITY, b"gateway", connect_authority, limit=256, keepalive=30.0)])
+        self._trusted = config.trusted_proxies
+        self._max_connections = config.listen.max_connections
+        self._access_log = access_log
+        self._connections: set[Downstream] = set()
+        self._acceptor: Acceptor | None = None
+        self._known: dict[tuple[str, bytes, bytes], tuple[Match, Target]] = {}
+        self._id_prefix = token_hex(6)
+        self._id_count = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._full = False
+        self._stats = {route.name: _RouteStats(registry, route.name) for route in [*router.own, *router.routes]}
+        self._no_route = _RouteStats(registry, "")
+        self._refusals: dict[str, Counter] = {}
+        self._registry = registry
+        registry.watch("gateway_connections", "Client connections.", lambda: len(self._connections))
+        registry.watch("gateway_upstream_connections", "Connections to upstreams.", self._upstream_connections)
+
+    @property
+    def connections(self) -> int:
+        """Client connections that are open."""
+        return len(self._connections)
+
+    async def start(self, sockets: list[socket.socket]) -> None:
+        """Accept on listening sockets."""
+        self.loop = asyncio.get_running_loop()
+        self._acceptor = Acceptor(sockets, lambda: Downstream(self))
+        self._tick()
+
+    async def drain(self, timeout: float) -> None:
+        """Accept no more, let requests in flight finish for at most ``timeout`` seconds, then cut what is left."""
+        self.draining = True
+        if self._acceptor is not None:
+            self._acceptor.close()
+        for connection in list(self._connections):
+            connection.drain()
+        end = self.loop.time() + timeout
+        while self._connections and self.loop.time() < end:  # noqa: ASYNC110 - connections need no event for a last wait
+            await asyncio.sleep(0.02)
+        for connection in list(self._connections):
+            connection.transport.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+        for group in self.groups.values():
+            for pool in group.pools:
+                pool.close()
+        self._access_log.flush()
+
+    # --- what connections ask -------------------------------------------------------------------------------------
+
+    def opened(self, connection: Downstream) -> Peer:
+        """A connection was accepted; says who is at its other end."""
+        self._connections.add(connection)
+        if len(self._connections) >= self._max_connections and self._acceptor is not None:
+            self._full = True
+            self._acceptor.pause()
+        name = connection.transport.get_extra_info("peername")
+        address = str(name[0]) if isinstance(name, tuple) else ""
+        scheme = "https" if connection.transport.get_extra_info("sslcontext") else "http"
+        return Peer(address, scheme, trusted=bool(self._trusted) and self._is_trusted(address))
+
+    def closed(self, connection: Downstream) -> None:
+        """A connection has ended."""
+        self._connections.discard(connection)
+        if self._full and not self.draining and self._acceptor is not None:
+            self._full = False
+            self._acceptor.resume()
+
+    def next_request_id(self) -> str:
+        """A name for a request, unique over workers and restarts."""
+        self._id_count += 1
+        return f"{self._id_prefix}-{self._id_count:x}"
+
+    def own_lines(self, peer: Peer, request_id: str) -> bytes:
+        """What the authority is told of a request, and no client can say."""
+        return (
+            f"X-Gateway-Peer: {peer.address}\r\nX-Gateway-Scheme: {peer.scheme}\r\n"
+            f"X-Gateway-Request-Id: {request_id}\r\n"
+        ).encode("ascii")
+
+    def resolve(self, method: bytes, host: str, raw: bytes) -> tuple[Match, Target]:
+        """
+        Canonical target and route of a request; answers without a query are remembered.
+
+        Raises:
+            AmbiguousTarget, BadRequest, UriTooLong, RouteNotFound, MethodNotAllowed: As the case may be.
+        """
+        key = (host if self.router.is_known_host(host) else "", method, raw)
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        check_method(method)
+        if raw == b"*":
+            raise RouteNotFound(reason="OPTIONS * is about the gateway itself")
+        target = canonical(raw)
+        match = self._match(host, method, target)
+        if len(raw) <= 256 and b"?" not in raw:
+            if len(self._known) >= MAX_KNOWN_TARGETS:
+                self._known.clear()
+            self._known[key] = (match, target)
+        return match, target
+
+    def note(self, peer: Peer, exchange: Exchange, seconds: float, refusal: str) -> None:
+        """Count and log a request that was forwarded."""
+        route = exchange.match.route
+        stats = self._stats[route.name]
+        stats.latency.observe(seconds)
+        stats.count(exchange.status)
+        path = exchange.start.partition(b" ")[2].partition(b"?")[0].decode("ascii")
+        self._access_log.add(
+            peer.address, exchange.match.method, path, exchange.status, seconds, route.name, exchange.permit.client_id,
+            exchange.upstream_name, exchange.request_id, exchange.received, exchange.sent, refusal,
+        )  # fmt: skip
+
+    def note_refusal(
+        self, peer: Peer, reader: RequestReader | None, exchange: Exchange | None, match: Match | None, request_id: str,
+        started: float, error: GatewayError,
+    ) -> None:  # fmt: skip
+        """Count and log a request that the gateway answered itself."""
+        stats = self._stats[match.route.name] if match is not None else self._no_route
+        stats.count(error.status)
+        counter = self._refusals.get(error.code)
+        if counter is None:
+            counter = self._refusals[error.code] = self._registry.counter(
+                "gateway_refusals_total", "Requests that the gateway refused, by reason.", code=error.code
+            )
+        counter.value += 1
+        method = reader.method.decode("latin-1") if reader is not None and not error.close else ""
+        path = reader.target.partition(b"?")[0].decode("latin-1")[:512] if reader is not None and not error.close else ""
+        self._access_log.add(
+            peer.address, method, path, error.status, perf_counter() - started if started else 0.0,
+            match.route.name if match is not None else "", exchange.permit.client_id if exchange is not None else "",
+            exchange.upstream_name if exchange is not None else "", request_id,
+            exchange.received if exchange is not None else 0, 0, error.code,
+        )  # fmt: skip
+        if error.reason:
+            _log.info("request.refused", extra={"facts": {
+                "request_id": request_id, "status": error.status, "code": error.code, "reason": error.reason,
+            }})  # fmt: skip
+
+    # --- within ---------------------------------------------------------------------------------------------------
+
+    def _match(self, host: str, method: bytes, target: Target) -> Match:
+        """Route a canonical target; an ambiguous one is refused as such unless its route allows it."""
+        try:
+            match = self.router.match(host, method.decode("ascii"), target.path)
+        except GatewayError:
+            if target.needs:
+                raise _ambiguous(target.needs) from None
+            raise
+        refused = target.needs - match.route.allow
+        if refused:
+            raise _ambiguous(refused)
+        return match
+
+    def _is_trusted(self, address: str) -> bool:
+        try:
+            ip = ip_address(address)
+        except ValueError:
+            return False
+        return any(ip in network for network in self._trusted)
+
+    def _tick(self) -> None:
+        """Look at all deadlines; a timer per request would cost the hot path more than this look costs all of them."""
+        now = self.loop.time()
+        for connection in [c for c in self._connections if 0.0 < c.deadline <= now]:
+            connection.expire()
+        for group in self.groups.values():
+            for pool in group.pools:
+                pool.prune(now)
+        self._access_log.flush()
+        self._timer = self.loop.call_later(TICK, self._tick)
+
+    def _upstream_connections(self) -> float:
+        return sum(pool.open for group in self.groups.values() for pool in group.pools)
+
+
+def _ambiguous(needs: frozenset[str]) -> AmbiguousTarget:
+    word = min(needs)
+    return AmbiguousTarget(f"The path needs {word}, which its route does not allow", rule=word, allow=word)

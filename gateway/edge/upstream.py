@@ -1,0 +1,236 @@
+"""
+A connection to an upstream: sends one request at a time and frames what comes back.
+
+The answer's head is parsed by llhttp and written anew; its body is framed here (length, chunked, until close) and streamed.
+What can't be framed for certain is a 502, or a cut connection once the answer has begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from gateway.edge.chunks import ChunkDecoder, ChunkError
+from gateway.edge.exchange import Exchange
+from gateway.edge.head import MAX_RESPONSE_HEAD, BadResponse, ResponseReader
+from gateway.errors import UpstreamError
+
+if TYPE_CHECKING:
+    from gateway.edge.pool import Pool
+
+MAX_INTERIM = 16
+"""Most 1xx answers before the final one."""
+
+_IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_CLOSE = range(5)
+
+
+class Upstream(asyncio.Protocol):
+    """One upstream connection, leased to one exchange at a time by its `Pool`."""
+
+    __slots__ = (
+        "_buffer", "_chunked_out", "_decoder", "_interim", "_keep_alive", "_left", "_paused", "_state", "closed", "exchange",
+        "idle_since", "pool", "transport", "used",
+    )  # fmt: skip
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self.exchange: Exchange | None = None
+        self.used = 0
+        """Requests that were sent on it; only a connection that was used before may die of keep-alive."""
+        self.closed = False
+        self.idle_since = 0.0
+        self._state = _IDLE
+        self._buffer = b""
+        self._left = 0
+        self._decoder: ChunkDecoder | None = None
+        self._chunked_out = False
+        self._keep_alive = False
+        self._interim = 0
+        self._paused = False
+
+    # --- the exchange's side --------------------------------------------------------------------------------------
+
+    def begin(self, exchange: Exchange) -> None:
+        """Send an exchange's head."""
+        self.exchange = exchange
+        exchange.up = self
+        self.used += 1
+        self._state = _HEAD
+        self._interim = 0
+        self.transport.write(exchange.start + self.pool.head + exchange.tail)
+        if self._paused:
+            exchange.down.pause_body()
+
+    def abort(self) -> None:
+        """Cut the connection at once; whatever was under way on it is over."""
+        self.exchange = None
+        self.closed = True
+        self.transport.abort()
+
+    # --- asyncio.Protocol -----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        self.transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the event loop; tells the pool, and the exchange if there is one."""
+        self.closed = True
+        exchange = self.exchange
+        self.exchange = None
+        self.pool.lost(self)
+        if exchange is not None and not exchange.over:
+            self._broken(exchange, "the upstream closed the connection")
+
+    def eof_received(self) -> bool:
+        """Called by the event loop: an answer framed by the connection's end is complete now."""
+        if self.exchange is not None and self._state == _UNTIL_CLOSE:
+            self._keep_alive = False
+            self._finish(exact=True)
+        return False
+
+    def pause_writing(self) -> None:
+        """The upstream reads the request's body slowly: the client has to wait."""
+        self._paused = True
+        if self.exchange is not None:
+            self.exchange.down.pause_body()
+
+    def resume_writing(self) -> None:
+        """The upstream keeps up again."""
+        self._paused = False
+        if self.exchange is not None:
+            self.exchange.down.resume_body()
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop; bytes that nobody asked for end the connection (response-queue poisoning)."""
+        exchange = self.exchange
+        if exchange is None:
+            self.abort()
+            return
+        state = self._state
+        if state == _LENGTH:
+            self._length(exchange, data)
+        elif state == _CHUNKED:
+            self._chunks(exchange, data)
+        elif state == _UNTIL_CLOSE:
+            exchange.down.write_body(exchange, data, chunked=self._chunked_out)
+        else:
+            self._heads(exchange, self._buffer + data if self._buffer else data)
+
+    # --- the answer -----------------------------------------------------------------------------------------------
+
+    def _heads(self, exchange: Exchange, data: bytes) -> None:
+        """Read heads until the final one; keep what is unfinished."""
+        while True:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                self._buffer = data
+                if len(data) > MAX_RESPONSE_HEAD or b"\n\n" in data or not b"HTTP/1.".startswith(data[:7]):
+                    self._broken(exchange, "the answer's head is too long or malformed")
+                return
+            end += 4
+            head = data if end == len(data) else data[:end]
+            try:
+                answer = ResponseReader(head)
+            except BadResponse as error:
+                self._broken(exchange, f"the answer's {error} is malformed")
+                return
+            data = data[end:]
+            if answer.status >= 200:
+                self._buffer = b""
+                self._final(exchange, answer, data)
+                return
+            self._interim += 1
+            if answer.status == 101 or self._interim > MAX_INTERIM:
+                self._broken(exchange, "101 without an upgrade, or too many interim answers")
+                return
+            # 100 and 102 answer what the gateway asked or nobody did; others are the client's (RFC 9110 section 15.2).
+            if answer.status > 102 and not exchange.http10:
+                exchange.down.write_interim(answer)
+            if not data:
+                self._buffer = b""
+                return
+
+    def _final(self, exchange: Exchange, answer: ResponseReader, data: bytes) -> None:
+        self._keep_alive = answer.keep_alive
+        status = answer.status
+        if exchange.head_only or status in (204, 304):
+            length = None if status == 204 else answer.content_length
+            exchange.down.write_head(exchange, answer, length=length, chunked=False, delimited=True)
+            self._finish(exact=not data)
+            return
+        if answer.chunked:
+            self._state = _CHUNKED
+            self._decoder = ChunkDecoder()
+        elif answer.content_length is not None:
+            self._length_head(exchange, answer, answer.content_length, data)
+            return
+        else:
+            self._state = _UNTIL_CLOSE
+            self._keep_alive = False
+        self._chunked_out = not exchange.http10
+        exchange.down.write_head(exchange, answer, length=None, chunked=self._chunked_out, delimited=self._chunked_out)
+        if data and not exchange.over:
+            self.data_received(data)
+
+    def _length_head(self, exchange: Exchange, answer: ResponseReader, length: int, data: bytes) -> None:
+        """The common answer: head and body in one write where both are here."""
+        if len(data) >= length:
+            exact = len(data) == length
+            exchange.down.write_head(exchange, answer, length=length, body=data if exact else data[:length])
+            self._finish(exact=exact)
+            return
+        self._state = _LENGTH
+        self._left = length - len(data)
+        exchange.down.write_head(exchange, answer, length=length, body=data)
+
+    def _length(self, exchange: Exchange, data: bytes) -> None:
+        size = len(data)
+        if size < self._left:
+            self._left -= size
+            exchange.down.write_body(exchange, data, chunked=False)
+        else:
+            exact = size == self._left
+            exchange.down.write_body(exchange, data if exact else data[: self._left], chunked=False)
+            self._finish(exact=exact)
+
+    def _chunks(self, exchange: Exchange, data: bytes) -> None:
+        decoder = cast(ChunkDecoder, self._decoder)
+        try:
+            pieces, used = decoder.feed(data)
+        except ChunkError as error:
+            self._broken(exchange, f"the answer's chunked body is malformed: {error}")
+            return
+        if pieces:
+            content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            exchange.down.write_body(exchange, content, chunked=self._chunked_out)
+        if decoder.done and not exchange.over:
+            self._finish(exact=used == len(data))
+
+    def _finish(self, *, exact: bool) -> None:
+        """The answer is complete; ``exact`` says that nothing followed it."""
+        exchange = cast(Exchange, self.exchange)
+        self.exchange = None
+        self._decoder = None
+        chunked = self._chunked_out and self._state in (_CHUNKED, _UNTIL_CLOSE)
+        self._state = _IDLE
+        if exact and self._keep_alive and exchange.sent_all and not self.closed:
+            self.pool.release(self)
+        else:
+            self.closed = True
+            self.transport.abort() if not exchange.sent_all else self.transport.close()
+        exchange.down.finish(exchange, chunked=chunked)
+
+    def _broken(self, exchange: Exchange, reason: str) -> None:
+        """The connection is of no more use; retry, answer 502, or cut the client off, whichever is still possible."""
+        silent = not self._buffer and self._interim == 0 and not exchange.answered
+        stale = self.closed and silent and self.used > 1
+        self.exchange = None
+        if not self.closed:
+            self.abort()
+        if stale and exchange.repeatable and exchange.attempts == 0:
+            exchange.attempts = 1
+            self.pool.renew(exchange)
+        else:
+            exchange.down.fail(exchange, UpstreamError(reason, sent=True))

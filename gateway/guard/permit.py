@@ -1,0 +1,63 @@
+"""
+The one place that lets a request pass.  Nothing goes upstream without a `Permit`, and only this file makes one.
+"""
+
+from __future__ import annotations
+
+from gateway.errors import InsufficientScope, InvalidToken, TokenMissing
+from gateway.guard.verdict import Verdict
+from gateway.routing import Match
+
+
+class Permit:
+    """
+    Leave to forward one request.
+
+    Attributes:
+        client_id: Who calls; empty on a public route.
+        identity: The header lines that tell the upstream so; empty on a public route.
+    """
+
+    __slots__ = ("client_id", "identity")
+
+    def __init__(self, client_id: str, identity: bytes) -> None:
+        self.client_id = client_id
+        self.identity = identity
+
+
+def permit(match: Match, verdict: Verdict, now: float) -> Permit:
+    """
+    Decide whether a token's bearer may make this request.
+
+    Args:
+        match: The route and what it needs.
+        verdict: What is known of the token.
+        now: Event-loop seconds; at ``verdict.deadline`` the token is dead.
+
+    Raises:
+        InvalidToken: The token has expired (RFC 6750 section 3.1).
+        InsufficientScope: It lacks a scope of the route (RFC 6750 section 3.1).
+    """
+    if now >= verdict.deadline:
+        raise InvalidToken
+    scopes = match.scopes
+    if scopes and not scopes <= verdict.scopes:
+        raise InsufficientScope(scopes)
+    if match.scopes_any and match.scopes_any.isdisjoint(verdict.scopes):
+        raise InsufficientScope(match.scopes_any)
+    return Permit(verdict.client_id, verdict.identity)
+
+
+_PUBLIC = Permit("", b"")
+
+
+def permit_public(match: Match) -> Permit:
+    """
+    Leave for a route that asks no token.
+
+    Raises:
+        TokenMissing: The route is not public.
+    """
+    if match.route.public is not True:
+        raise TokenMissing
+    return _PUBLIC

@@ -1,0 +1,158 @@
+"""
+Which route a request belongs to: (host, method, canonical path) → `Match`.
+
+A look-up walks from the whole path upwards, one dict access per segment end, so that its cost does not depend on how many
+routes there are.  It fails closed: an unmatched path is 404, a wrong method is 405 and never a shorter route, a path that
+would reach a *more* specific route if case were folded reaches none (a back end may not care about case; CVE-2026-27587).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from gateway.config.model import Config
+from gateway.config.model import Route as RouteSection
+from gateway.errors import MethodNotAllowed, RouteNotFound
+
+AUTHORITY = "authority"
+"""Name of the upstream that serves the gateway's own endpoints; no configured upstream can have a route to it."""
+OWN_MAX_BODY = 64 * 1024
+"""Largest body at one of the own endpoints, bytes."""
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+
+
+class Route:
+    """One entry of ``routes``, or the gateway's own endpoints, ready for the hot path."""
+
+    __slots__ = (
+        "allow", "between_bytes", "connect", "first_byte", "forward_authorization", "hosts", "max_body", "methods", "name",
+        "own", "path", "public", "scopes", "scopes_any", "scopes_by_method", "upstream",
+    )  # fmt: skip
+
+    def __init__(self, section: RouteSection, *, own: bool = False) -> None:
+        self.path = section.path
+        self.name = section.path if not section.hosts else f"{section.hosts[0]}{section.path}"
+        """What logs and metrics call it."""
+        self.upstream = section.upstream
+        self.hosts = frozenset(host.lower() for host in section.hosts)
+        self.methods = _with_head(section.methods)
+        """Empty: any."""
+        self.public = section.public or own
+        self.own = own
+        self.scopes = frozenset() if isinstance(section.scopes, Mapping) else frozenset(section.scopes)
+        self.scopes_by_method = _scopes_by_method(section.scopes) if isinstance(section.scopes, Mapping) else {}
+        self.scopes_any = frozenset(section.scopes_any)
+        self.allow = frozenset(section.allow)
+        self.forward_authorization = section.forward_authorization or own
+        self.max_body = -1 if section.max_body is None else section.max_body
+        """Bytes; -1: unlimited."""
+        self.connect = section.timeouts.connect.total_seconds()
+        self.first_byte = section.timeouts.first_byte.total_seconds()
+        self.between_bytes = section.timeouts.between_bytes.total_seconds()
+
+
+class Match:
+    """What the router found: the route and what a token needs for this method.  Shared between requests; immutable."""
+
+    __slots__ = ("method", "repeatable", "route", "scopes", "scopes_any")
+
+    def __init__(self, route: Route, method: str) -> None:
+        self.route = route
+        self.method = method
+        self.scopes = route.scopes_by_method.get(method, frozenset()) if route.scopes_by_method else route.scopes
+        self.scopes_any = route.scopes_any
+        self.repeatable = method in _IDEMPOTENT
+        """Whether the method is idempotent (RFC 9110 section 9.2.2)."""
+
+
+class Router:
+    """
+    All routes of a configuration, the gateway's own endpoints included.
+
+    The own endpoints win over a broader route because they are more specific; `gateway.config` refuses routes at or below
+    them.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.routes = [Route(section) for section in config.routes]
+        self.own = [Route(section, own=True) for section in _own_sections(config)]
+        self._exact: dict[str, list[Route]] = {}
+        self._folded: dict[str, int] = {}
+        for route in [*self.own, *self.routes]:
+            self._exact.setdefault(route.path, []).append(route)
+            self._folded.setdefault(route.path.lower(), len(route.path))
+        for entries in self._exact.values():
+            entries.sort(key=lambda route: not route.hosts)  # entries for a host before entries for any
+        self._hosts = frozenset(host for route in self.routes for host in route.hosts)
+
+    def match(self, host: str, method: str, path: str) -> Match:
+        """
+        Find the most specific route.
+
+        Args:
+            host: Lower-case host name without port.
+            method: As the client sent it; methods are case-sensitive.
+            path: Canonical path, as `gateway.edge.target` gives it.
+
+        Raises:
+            RouteNotFound: Nothing matches host and path.
+            MethodNotAllowed: The path has routes, but none for the method.
+        """
+        key = host if host in self._hosts else ""
+        found, length = self._find(key, path)
+        if self._folds_deeper(path, length):
+            raise RouteNotFound(reason="the path differs from a more specific route by case only")
+        for route in found:
+            if not route.methods or method in route.methods:
+                return Match(route, method)
+        raise MethodNotAllowed(frozenset().union(*(route.methods for route in found)))
+
+    def is_known_host(self, host: str) -> bool:
+        """Whether some route names this host, so that matching depends on it."""
+        return host in self._hosts
+
+    def _find(self, host: str, path: str) -> tuple[list[Route], int]:
+        for candidate in _candidates(path):
+            entries = self._exact.get(candidate)
+            if entries is not None:
+                found = [route for route in entries if not route.hosts or host in route.hosts]
+                if found:
+                    return found, len(candidate)
+        raise RouteNotFound
+
+    def _folds_deeper(self, path: str, length: int) -> bool:
+        folded = path.lower()
+        if folded == path:
+            return False
+        return any(self._folded.get(candidate, 0) > length for candidate in _candidates(folded))
+
+
+def _candidates(path: str) -> Iterable[str]:
+    yield path
+    end = path.rfind("/")
+    if end == len(path) - 1:
+        end = path.rfind("/", 0, end)
+    while end >= 0:
+        yield path[: end + 1]
+        end = path.rfind("/", 0, end)
+
+
+def _with_head(methods: Iterable[str]) -> frozenset[str]:
+    named = frozenset(methods)
+    return named | {"HEAD"} if "GET" in named else named
+
+
+def _scopes_by_method(scopes: Mapping[str, tuple[str, ...]]) -> dict[str, frozenset[str]]:
+    by_method = {method: frozenset(names) for method, names in scopes.items()}
+    if "GET" in by_method:
+        by_method.setdefault("HEAD", by_method["GET"])
+    return by_method
+
+
+def _own_sections(config: Config) -> Iterable[RouteSection]:
+    prefix = config.oauth.prefix
+    paths = [f"{prefix}/oauth/", "/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/"]
+    for name in dict.fromkeys((*config.oauth.registration_paths, "clients")):
+        paths += [f"{prefix}/{name}", f"{prefix}/{name}/"]
+    for path in paths:
+        yield RouteSection(path=path, upstream=AUTHORITY).model_copy(update={"max_body": OWN_MAX_BODY})
