@@ -1,0 +1,69 @@
+"""What the authorization server's section may say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from gateway.config.address import is_host, is_loopback
+from gateway.config.draft import Draft
+from gateway.config.faults import Fault
+
+
+def issuer(draft: Draft) -> Iterator[Fault]:
+    """The issuer is an origin, and https off loopback (RFC 8414 section 2)."""
+    message = issuer_fault(draft.config.oauth.issuer)
+    if message:
+        yield draft.fault(message, "oauth", "issuer")
+
+
+def issuer_fault(text: str) -> str:
+    """What is wrong with an issuer; empty when nothing is."""
+    try:
+        parts = urlsplit(text)
+        port_is_sound = parts.port is None or parts.port > 0
+    except ValueError:
+        return "write the public origin, like https://api.example.com"
+    host = parts.netloc.rpartition("@")[2]
+    host = host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
+    if parts.scheme not in ("http", "https") or not is_host(host) or not port_is_sound or parts.netloc.endswith(":"):
+        return "write the public origin, like https://api.example.com"
+    if "@" in parts.netloc:
+        return "an issuer can't hold a user or a password"
+    if "?" in text or "#" in text:
+        return "an issuer has no query and no fragment (RFC 8414 section 2): remove the ? or # and what follows"
+    if parts.path == "/":
+        return "clients compare the issuer character by character (RFC 8414 section 3.3): remove the / at its end"
+    if parts.path:
+        return "write the origin alone, without a path: where the endpoints live is oauth.prefix"
+    if text != f"{parts.scheme}://{parts.netloc}" or any(character.isspace() for character in text):
+        return "write the public origin in lower case, like https://api.example.com"
+    if parts.scheme == "http" and not is_loopback(host):
+        return "off loopback an issuer is https (RFC 8414 section 2): write https://…, also when TLS ends before the gateway"
+    return ""
+
+
+def issuer_said(draft: Draft) -> Iterator[Fault]:
+    """Off loopback, the public origin can't be guessed."""
+    if not is_loopback(draft.config.listen.host) and not draft.is_set("oauth", "issuer"):
+        message = "oauth.issuer is not set, so metadata names this machine only: write the public origin"
+        yield Fault(draft.at("oauth"), message, fatal=False)
+
+
+def registration(draft: Draft) -> Iterator[Fault]:
+    """Registration modes that exist, and a word about the open one."""
+    mode = draft.config.oauth.registration
+    if mode in ("approval", "token"):
+        message = f"{mode} is not available yet: write closed (clients by `gateway clients add`) or open"
+        yield draft.fault(message, "oauth", "registration")
+    if mode == "open" and not is_loopback(draft.config.listen.host):
+        message = "anybody who reaches the gateway may register and get tokens; closed leaves it to the operator"
+        yield draft.warning(message, "oauth", "registration")
+
+
+def registration_paths(draft: Draft) -> Iterator[Fault]:
+    """Names below the prefix that are not the gateway's own already."""
+    for position, name in enumerate(draft.config.oauth.registration_paths):
+        if name in ("oauth", "forward-auth"):
+            message = "the gateway has endpoints of that name already: take another"
+            yield draft.fault(message, "oauth", "registration_paths", position)

@@ -1,0 +1,78 @@
+"""Pydantic's errors, said for whoever writes config.yaml.  None repeats a value: it may be a secret."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from gateway.config import fields, values
+from gateway.config.nodes import Node as Root
+from gateway.config.nodes import Path, Scalar, find, present
+from gateway.config.overrides import closest, suggest
+
+_PATTERNS = {
+    values.HOST_PATTERN: "write a host name or an IP address, without port and without brackets",
+    values.SCOPE_PATTERN: 'a scope is printable ASCII without space, " and \\ (RFC 6749 section 3.3)',
+    values.METHOD_PATTERN: "write methods in capitals, like GET",
+    values.KEY_PREFIX_PATTERN: "write 1 to 32 letters, digits, dots, dashes or underscores",
+    values.PATH_PREFIX_PATTERN: 'write a path like /v1, without a slash at its end; "" for none',
+    values.SEGMENT_PATTERN: "write one path segment: letters, digits, dashes and underscores, no slash",
+    values.NAME_PATTERN: "write letters, digits, dots, dashes and underscores only",
+}
+_LIST = "write a list, like [a, b]"
+_MAPPING = "write a mapping, like {key: value}"
+_TYPES = {
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "mapping_type": _MAPPING,
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+    "string_type": "write text",
+    "string_unicode": "write valid Unicode text",
+    "path_type": "write a path",
+    "string_too_short": "it is empty: write a value or remove the key",
+}
+
+
+def phrase(error: ErrorDetails, root: Root) -> str:
+    """What is wrong and how to mend it, without the place."""
+    kind, context = error["type"], error.get("ctx", {})
+    place = tuple(present(root, error["loc"]))
+    node = find(root, place)
+    if kind == "extra_forbidden":
+        section = fields.section_of(fields.type_at(place[:-1]))
+        return "unknown key" + (suggest(str(place[-1]), section.model_fields) if section else "")
+    if kind == "missing":
+        return f'"{error["loc"][-1]}" is missing{_meaning(place[:-1], str(error["loc"][-1]))}'
+    if isinstance(node, Scalar) and node.value() is None and kind not in ("value_error",):
+        return "there is no value: write one or remove the key"
+    if kind in _TYPES:
+        return _TYPES[kind]
+    return _constraint(kind, context, node) or error["msg"].removeprefix("Value error, ")
+
+
+def _constraint(kind: str, context: dict[str, Any], node: Root | None) -> str:
+    if kind == "string_pattern_mismatch":
+        return _PATTERNS.get(context["pattern"], "")
+    if kind == "literal_error":
+        known = {word.strip().strip("'"): None for word in context["expected"].replace(" or ", ", ").split(", ")}
+        written = node.text if isinstance(node, Scalar) and not node.literal else ""
+        close = closest(written, known)
+        return f"write one of {', '.join(known)}" + (f'; did you mean "{close}"?' if close else "")
+    if kind == "greater_than_equal":
+        return f"write at least {context['ge']}"
+    if kind == "less_than_equal":
+        return f"write at most {context['le']}"
+    if kind == "too_short":
+        return "write at least one entry"
+    if kind == "string_too_long":
+        return f"write at most {context['max_length']} characters"
+    return ""
+
+
+def _meaning(path: Path, key: str) -> str:
+    section = fields.section_of(fields.type_at(path))
+    described = section.model_fields.get(key) if section else None
+    return f": {described.description}" if described and described.description else ""

@@ -1,0 +1,64 @@
+"""From what was written to what is used: absolute paths, an issuer that follows the listener, no password in a URL."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from pydantic import SecretStr
+
+from gateway.config.address import is_loopback
+from gateway.config.model import Config, Store, Upstream
+
+
+def anchor(config: Config, directory: Path) -> Config:
+    """Paths relative to ``directory`` become absolute."""
+    store = config.store
+    url = store.url
+    if url.startswith("embedded:") and len(url) > len("embedded:"):
+        url = f"embedded:{_absolute(directory, url.removeprefix('embedded:'))}"
+    ca_file = store.ca_file and Path(_absolute(directory, store.ca_file))
+    upstreams = {name: _anchor_targets(upstream, directory) for name, upstream in config.upstreams.items()}
+    return config.model_copy(
+        update={"store": store.model_copy(update={"url": url, "ca_file": ca_file}), "upstreams": upstreams}
+    )
+
+
+def _anchor_targets(upstream: Upstream, directory: Path) -> Upstream:
+    return upstream.model_copy(update={"targets": tuple(_anchor_target(target, directory) for target in upstream.targets)})
+
+
+def _anchor_target(target: str, directory: Path) -> str:
+    path = target.removeprefix("unix:")
+    if path == target or not path or path.startswith("//") or path.endswith("/"):
+        return target
+    return f"unix:{_absolute(directory, path)}"
+
+
+def _absolute(directory: Path, path: str | Path) -> str:
+    return os.path.normpath(directory / path)
+
+
+def follow_listener(config: Config) -> Config:
+    """An issuer that nobody wrote is the listener's own address, where only this machine can reach it."""
+    listen = config.listen
+    if not is_loopback(listen.host) or not listen.port:
+        return config
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    issuer = f"http://{host}:{listen.port}"
+    return config.model_copy(update={"oauth": config.oauth.model_copy(update={"issuer": issuer})})
+
+
+def lift_credentials(config: Config) -> Config:
+    """``redis://user:password@host`` keeps nothing secret in its URL, which logs may show."""
+    store: Store = config.store
+    if "@" not in store.url or store.url.startswith(("embedded:", "unix:")):
+        return config
+    parts = urlsplit(store.url)
+    update = {
+        "url": urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])),
+        "username": unquote(parts.username) if parts.username else store.username,
+        "password": SecretStr(unquote(parts.password)) if parts.password else store.password,
+    }
+    return config.model_copy(update={"store": store.model_copy(update=update)})

@@ -1,0 +1,165 @@
+"""What routes may say beside each other, the upstreams and the gateway's own endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gateway.config.address import is_host
+from gateway.config.draft import Draft
+from gateway.config.faults import Fault
+from gateway.config.model import OAuth, Route
+from gateway.config.overrides import suggest
+from gateway.config.route_path import path_fault
+
+# What llhttp parses (house.md, "What is known about the parser"), CONNECT apart, which names no path.
+_METHODS = frozenset({
+    "ACL", "BIND", "CHECKOUT", "COPY", "DELETE", "GET", "HEAD", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR",
+    "MKCOL", "MOVE", "NOTIFY", "OPTIONS", "PATCH", "POST", "PROPFIND", "PROPPATCH", "PURGE", "PUT", "QUERY", "REBIND",
+    "REPORT", "SEARCH", "SOURCE", "SUBSCRIBE", "TRACE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE",
+})  # fmt: skip
+_RESERVED = "authority"
+"""The upstream that `gateway.routing` keeps for the gateway's own endpoints."""
+
+
+def paths(draft: Draft) -> Iterator[Fault]:
+    """Each path is its own canonical form, or no request could match it."""
+    for number, route in draft.routes:
+        message = path_fault(route.path, encoded_slash="encoded_slash" in route.allow)
+        if message:
+            yield draft.fault(message, "routes", number, "path")
+
+
+def hosts(draft: Draft) -> Iterator[Fault]:
+    """Each host is one that a Host header can name."""
+    for number, route in draft.routes:
+        for position, host in enumerate(route.hosts):
+            if "*" in host:
+                yield draft.fault("hosts have no wildcards: list them, or none for any", "routes", number, "hosts", position)
+            elif not is_host(host):
+                message = "write a host name without scheme, port and path, like api.example.com"
+                yield draft.fault(message, "routes", number, "hosts", position)
+
+
+def methods(draft: Draft) -> Iterator[Fault]:
+    """A method can arrive, and scopes are asked for no other methods than the route's."""
+    for number, route in draft.routes:
+        for position, method in enumerate(route.methods):
+            if method not in _METHODS:
+                message = "no such request can arrive: the method is unknown, so this could never match"
+                yield draft.fault(message, "routes", number, "methods", position)
+        if isinstance(route.scopes, Mapping) and number not in draft.partial:
+            yield from _scopes_by_method(draft, number, route, route.scopes)
+
+
+def _scopes_by_method(draft: Draft, number: int, route: Route, by_method: Mapping[str, tuple[str, ...]]) -> Iterator[Fault]:
+    served = _served(route.methods)
+    for method in by_method:
+        if method not in _METHODS or (served and method not in served):
+            message = f"{method} is not among the methods of this route: add it there or remove it here"
+            yield draft.fault(message, "routes", number, "scopes", method, key=True)
+    if not route.methods:
+        message = "methods that are not named here need a token but no scope: list the route's methods"
+        yield draft.warning(message, "routes", number, "scopes")
+    for method in route.methods:
+        if method not in by_method and not (method == "HEAD" and "GET" in by_method):
+            message = f"{method} needs a token but no scope; if that is meant, write {method}: []"
+            yield draft.warning(message, "routes", number, "scopes")
+
+
+def duplicates(draft: Draft) -> Iterator[Fault]:
+    """No two routes take the same request: the later one could never match."""
+    by_path: dict[str, list[tuple[int, Route]]] = {}
+    for number, route in draft.whole_routes:
+        earlier = by_path.setdefault(route.path, [])
+        for other_number, other in earlier:
+            if _hosts_meet(route, other) and _methods_meet(route, other):
+                line = draft.at("routes", other_number, "path").line
+                message = f"routes[{other_number}] on line {line} has the same path, host and method: merge them"
+                yield draft.fault(message, "routes", number, "path")
+                break
+        earlier.append((number, route))
+
+
+def _hosts_meet(one: Route, other: Route) -> bool:
+    # A route for a host comes before one for any host, so these two can stand beside each other.
+    if not one.hosts or not other.hosts:
+        return not one.hosts and not other.hosts
+    return not {host.lower() for host in one.hosts}.isdisjoint(host.lower() for host in other.hosts)
+
+
+def _methods_meet(one: Route, other: Route) -> bool:
+    return not one.methods or not other.methods or not _served(one.methods).isdisjoint(_served(other.methods))
+
+
+def _served(methods: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(methods) | ({"HEAD"} if "GET" in methods else set())
+
+
+def upstreams_known(draft: Draft) -> Iterator[Fault]:
+    """A route names an upstream that exists, and each upstream has a route."""
+    names = draft.upstream_names
+    if _RESERVED in names:
+        yield draft.fault("the gateway calls its own endpoints so: take another name", "upstreams", _RESERVED, key=True)
+    for number, route in draft.routes:
+        if route.upstream not in names:
+            hint = suggest(route.upstream, dict.fromkeys(names)) if names else "; there are none"
+            yield draft.fault(f"no such upstream{hint}", "routes", number, "upstream")
+
+
+def upstreams_used(draft: Draft) -> Iterator[Fault]:
+    """What nothing leads to is most likely a mistake."""
+    used = {route.upstream for _, route in draft.routes}
+    for name in draft.upstreams:
+        if name not in used:
+            yield draft.warning("no route leads to this upstream", "upstreams", name, key=True)
+    if not draft.routes:
+        mark = draft.at("routes")
+        yield Fault(mark, "routes: there are none, so all but the gateway's own endpoints is 404", fatal=False)
+
+
+def own_endpoints(draft: Draft) -> Iterator[Fault]:
+    """No route is at or below one of the gateway's own endpoints, which would win over it."""
+    for number, route in draft.routes:
+        own = _own_endpoint(route.path, draft.config.oauth)
+        if own:
+            message = f"{own} is the gateway's own, so this could never match: take a broader path, or change {_way_out(own)}"
+            yield draft.fault(message, "routes", number, "path")
+
+
+def _own_endpoint(path: str, oauth: OAuth) -> str:
+    names = [*(f"{oauth.prefix}/{name}" for name in oauth.registration_paths), f"{oauth.prefix}/forward-auth"]
+    for name in names:
+        if path == name or path.startswith(f"{name}/"):
+            return name
+    trees = (f"{oauth.prefix}/oauth/", "/.well-known/oauth-")
+    return next((tree for tree in trees if path.startswith(tree)), "")
+
+
+def _way_out(own: str) -> str:
+    return "oauth.prefix" if own.endswith(("/oauth/", "/forward-auth", "oauth-")) else "oauth.registration_paths"
+
+
+def scopes_declared(draft: Draft) -> Iterator[Fault]:
+    """A scope that is asked for is declared, or no token could have it."""
+    declared = draft.config.oauth.scopes
+    for number, route in draft.routes:
+        for path in _scope_places(route):
+            yield from _undeclared(draft, declared, path[-1], "routes", number, *path[:-1])
+    for position, scope in enumerate(draft.config.oauth.default_scopes):
+        yield from _undeclared(draft, declared, scope, "oauth", "default_scopes", position)
+
+
+def _scope_places(route: Route) -> Iterator[tuple[str | int, ...]]:
+    """The path to each scope, followed by the scope."""
+    if isinstance(route.scopes, Mapping):
+        for method, scopes in route.scopes.items():
+            yield from (("scopes", method, position, scope) for position, scope in enumerate(scopes))
+    else:
+        yield from (("scopes", position, scope) for position, scope in enumerate(route.scopes))
+    yield from (("scopes_any", position, scope) for position, scope in enumerate(route.scopes_any))
+
+
+def _undeclared(draft: Draft, declared: Mapping[str, str], scope: str | int, *path: str | int) -> Iterator[Fault]:
+    if scope not in declared:
+        hint = suggest(str(scope), declared) if declared else ""
+        yield draft.fault(f"the scope is not declared: add it to oauth.scopes{hint}", *path)

@@ -1,0 +1,47 @@
+"""All rules that go beyond a single value, and which sections each one reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from gateway.config import listener_rules, oauth_rules, route_rules, store_rules
+from gateway.config.draft import Draft
+from gateway.config.faults import Fault
+
+Rule = Callable[[Draft], Iterator[Fault]]
+
+# A rule stands back when something that it reads is broken.
+RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
+    (listener_rules.admin, ("admin",)),
+    (listener_rules.ports, ("listen.host", "listen.port", "admin.host", "admin.port")),
+    (listener_rules.targets, ("upstreams",)),
+    (listener_rules.loops, ("listen.host", "listen.port", "admin.host", "admin.port", "upstreams")),
+    (store_rules.url, ("store.url",)),
+    (store_rules.credentials, ("store",)),
+    (store_rules.options, ("store.url", "store.ca_file", "store.durability")),
+    (oauth_rules.issuer, ("oauth.issuer",)),
+    (oauth_rules.issuer_said, ("oauth.issuer", "listen.host")),
+    (oauth_rules.registration, ("oauth.registration", "listen.host")),
+    (oauth_rules.registration_paths, ("oauth.registration_paths",)),
+    (route_rules.paths, ("routes",)),
+    (route_rules.hosts, ("routes",)),
+    (route_rules.methods, ("routes",)),
+    (route_rules.duplicates, ("routes",)),
+    (route_rules.upstreams_known, ("routes", "upstreams")),
+    (route_rules.own_endpoints, ("routes", "oauth.prefix", "oauth.registration_paths")),
+    (route_rules.scopes_declared, ("routes", "oauth.scopes", "oauth.default_scopes")),
+)
+_WHEN_SOUND: tuple[Rule, ...] = (route_rules.upstreams_used,)
+"""Guesses that are only worth saying about a configuration without faults."""
+
+
+def judge(draft: Draft) -> list[Fault]:
+    """All faults and warnings of a draft, those of the model included."""
+    faults = list(draft.faults)
+    for rule, places in RULES:
+        if all(draft.knows(place) for place in places):
+            faults.extend(rule(draft))
+    if not any(fault.fatal for fault in faults):
+        for rule in _WHEN_SOUND:
+            faults.extend(rule(draft))
+    return faults

@@ -1,0 +1,69 @@
+"""What the store's section may say."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from gateway.config.address import is_host
+from gateway.config.draft import Draft
+from gateway.config.faults import Fault
+
+_FORMS = "write embedded:DIR, redis://host:6379/0, rediss://host:6379/0 or unix:///run/redis.sock"
+_LATER = ("redis+sentinel", "redis+cluster")
+
+
+def url(draft: Draft) -> Iterator[Fault]:
+    """The URL is one of the forms that are known."""
+    message = url_fault(draft.config.store.url)
+    if message:
+        yield draft.fault(message, "store", "url")
+
+
+def url_fault(text: str) -> str:
+    """What is wrong with a store's URL, without repeating it; empty when nothing is."""
+    scheme, _, rest = text.partition(":")
+    if scheme == "embedded":
+        return "" if rest and not rest.startswith("//") else "name the folder: embedded:var/store"
+    if scheme in _LATER:
+        return f"{scheme} is not available yet: {_FORMS}"
+    if scheme not in ("redis", "rediss", "unix"):
+        return _FORMS
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return _FORMS
+    if parts.query or parts.fragment:
+        return "options are keys of the store's section, not part of its URL: remove the ? or # and what follows"
+    if scheme == "unix":
+        return "" if text.startswith("unix:///") and len(parts.path) > 1 else "name the socket: unix:///run/redis.sock"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    if not is_host(host) or port == 0:
+        return _FORMS
+    if re.fullmatch(r"(/[0-9]{0,3})?", parts.path) is None:
+        return "after the host stands the number of the database, like /0"
+    return ""
+
+
+def credentials(draft: Draft) -> Iterator[Fault]:
+    """User and password stand in one place, and only where somebody asks for them."""
+    store = draft.config.store
+    if "@" not in store.url or store.url.startswith(("embedded:", "unix:")):
+        return
+    for key, value in (("username", store.username), ("password", store.password)):
+        if value is not None:
+            yield draft.fault("the URL holds a user or a password already: keep one of them", "store", key)
+
+
+def options(draft: Draft) -> Iterator[Fault]:
+    """Options that would do nothing, or never succeed, with this kind of store."""
+    store = draft.config.store
+    if store.ca_file is not None and not store.url.startswith("rediss:"):
+        yield draft.fault("certificates are verified with rediss:// only: change the URL or remove ca_file", "store", "ca_file")
+    elif store.ca_file is not None and not os.access(store.ca_file, os.R_OK):
+        yield draft.fault("can't read this file", "store", "ca_file")
+    if store.durability == "replicated" and store.url.startswith("embedded:"):
+        yield draft.fault("the embedded store has no replica: write local, or a redis:// URL", "store", "durability")

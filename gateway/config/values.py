@@ -1,0 +1,114 @@
+"""
+What a single value of config.yaml may look like: durations, sizes, numbers, names.
+
+The parsers say how to write it right, without repeating what was written: it may be a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr
+
+_DURATION = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SIZE = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_LONGEST = timedelta(days=3650)
+
+DURATION_PATTERN = r"^[0-9]{1,9}(ms|s|m|h|d)$"
+SIZE_PATTERN = r"^[0-9]{1,12}(B|KiB|MiB|GiB)$"
+HOST_PATTERN = r"^[A-Za-z0-9.:_-]{1,253}$"
+SCOPE_PATTERN = r"^[\x21\x23-\x5B\x5D-\x7E]+$"
+METHOD_PATTERN = r"^[A-Z]+$"
+KEY_PREFIX_PATTERN = r"^[A-Za-z0-9_.-]{1,32}$"
+PATH_PREFIX_PATTERN = r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$|^$"
+SEGMENT_PATTERN = r"^[A-Za-z0-9_-]+$"
+NAME_PATTERN = r"^[A-Za-z0-9_.-]+$"
+
+
+def parse_duration(value: object) -> timedelta:
+    """Read ``250ms``, ``30s``, ``10m``, ``1h`` or ``30d``; a bare number is refused because it has no unit."""
+    if isinstance(value, timedelta):
+        return value
+    found = re.fullmatch(r"([0-9]{1,9})(ms|s|m|h|d)", str(value))
+    if found is None:
+        raise ValueError("write a duration with its unit, like 250ms, 30s, 10m, 1h or 30d")
+    duration = timedelta(milliseconds=int(found[1]) * _DURATION[found[2]])
+    if duration > _LONGEST:
+        raise ValueError("write a duration of at most 3650d")
+    return duration
+
+
+def parse_flag(value: object) -> bool:
+    """Read ``true`` or ``false``, quoted or not; pydantic alone would take on, yes, 1 and more."""
+    if isinstance(value, bool):
+        return value
+    if value not in ("true", "false"):
+        raise ValueError("write true or false")
+    return value == "true"
+
+
+def parse_whole(value: object) -> int:
+    """Read decimal digits, quoted or not; pydantic alone would take true, 8e3 and 8_000 too."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or re.fullmatch(r"-?[0-9]{1,18}", value) is None:
+        raise ValueError("write a whole number")
+    return int(value)
+
+
+def parse_network(value: object) -> IPv4Network | IPv6Network:
+    """Read a CIDR or a single address; host bits are refused: 10.1.2.3/8 may mean 10.0.0.0/8 or one machine."""
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    try:
+        return ip_network(value if isinstance(value, str) else "")
+    except ValueError:
+        pass
+    try:
+        meant = ip_network(value if isinstance(value, str) else "", strict=False)
+    except ValueError:
+        raise ValueError("write a network like 10.0.0.0/8, fd00::/8 or a single address") from None
+    raise ValueError(f"the address has bits beyond its mask: write {meant}, or the single address without a mask")
+
+
+def _more_than_nothing(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("write a duration above zero")
+    return value
+
+
+def parse_size(value: object) -> int:
+    """Read ``64KiB``, ``10MiB``, ``1GiB`` or ``512B``; a bare number is refused because it has no unit."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        raise ValueError("write a size with its unit, like 64KiB or 10MiB")
+    found = re.fullmatch(r"([0-9]{1,12})(B|KiB|MiB|GiB)", str(value))
+    if found is None:
+        raise ValueError("write a size with its unit, like 64KiB or 10MiB")
+    return int(found[1]) * _SIZE[found[2]]
+
+
+def _write_duration(value: timedelta) -> str:
+    milliseconds = round(value / timedelta(milliseconds=1))
+    unit = next((u for u in ("d", "h", "m", "s") if milliseconds and milliseconds % _DURATION[u] == 0), "ms")
+    return f"{milliseconds // _DURATION[unit]}{unit}"
+
+
+Flag = Annotated[bool, BeforeValidator(parse_flag)]
+Whole = Annotated[int, BeforeValidator(parse_whole)]
+_READ_DURATION = BeforeValidator(parse_duration, json_schema_input_type=Annotated[str, Field(pattern=DURATION_PATTERN)])
+_AS_WRITTEN = PlainSerializer(_write_duration, str)
+Duration = Annotated[timedelta, _READ_DURATION, _AS_WRITTEN]
+SomeTime = Annotated[timedelta, AfterValidator(_more_than_nothing), _READ_DURATION, _AS_WRITTEN]
+"""A duration above zero."""
+Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=Annotated[str, Field(pattern=SIZE_PATTERN)])]
+Port = Annotated[Whole, Field(ge=0, le=65535)]
+Host = Annotated[str, Field(pattern=HOST_PATTERN)]
+Secret = Annotated[SecretStr, Field(min_length=1)]
+Scope = Annotated[str, Field(pattern=SCOPE_PATTERN, max_length=128)]
+"""RFC 6749 section 3.3 scope-token."""
+Method = Annotated[str, Field(pattern=METHOD_PATTERN, max_length=32)]
+Network = Annotated[IPv4Network | IPv6Network, PlainValidator(parse_network, json_schema_input_type=str)]
+AllowWord = Literal["semicolon", "encoded_slash", "double_slash", "underscore_headers"]
