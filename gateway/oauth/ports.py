@@ -39,6 +39,9 @@ class ClientStore(Protocol):
     async def release_username(self, username: str, claim: str) -> None:
         """Give a claim up.  Does nothing to a confirmed account or somebody else's claim."""
 
+    async def change_password_hash(self, username: str, old: str, new: str) -> bool:
+        """Replace the hash of an account's password; False when the account is gone or has another hash than ``old``."""
+
     async def create_client(self, client: Client, credential: Credential, *, provisional: bool) -> None:
         """Write a new client with its first credential; a provisional one vanishes after 120 s unless kept."""
 

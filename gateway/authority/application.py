@@ -1,0 +1,89 @@
+"""Builds the aiohttp application of the own endpoints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from gateway.authority.body import MAX_BODY
+from gateway.authority.clients import ClientEndpoint
+from gateway.authority.enrolment import Enrolment
+from gateway.authority.hasher import Hasher
+from gateway.authority.identify import ClientAuthentication
+from gateway.authority.introspect import IntrospectionEndpoint
+from gateway.authority.keys import KeysEndpoint
+from gateway.authority.metadata import MetadataEndpoint
+from gateway.authority.owner import Ownership
+from gateway.authority.register import RegistrationEndpoint
+from gateway.authority.rescue import rescue
+from gateway.authority.revoke import RevocationEndpoint
+from gateway.authority.token import TokenEndpoint
+from gateway.config.model import Config
+from gateway.oauth.metadata import endpoint_url, metadata_path
+from gateway.oauth.ports import ClientStore, TokenStore
+from gateway.telemetry.metrics import Registry
+
+RUNNER_OPTIONS: dict[str, Any] = {
+    "auto_decompress": False,  # own endpoints take no coded bodies (X06)
+    "access_log": None,  # the edge writes it
+    "max_headers": 256,  # the edge counts them; X-Gateway-* come on top
+    "max_field_size": 16 * 1024,
+    "max_line_size": 16 * 1024,
+}
+"""Keyword arguments for `aiohttp.web.AppRunner`."""
+
+
+def build(
+    config: Config, clients: ClientStore, tokens: TokenStore, hasher: Hasher, *,
+    registry: Registry, entropy: Callable[[int], bytes] = os.urandom,
+) -> web.Application:
+    """
+    Build the application; its paths include the prefix.
+
+    Args:
+        config: The whole configuration.
+        clients: Where accounts, clients and credentials are.
+        tokens: Where tokens are.
+        hasher: Closed by whoever made it.
+        registry: Where the endpoints count.
+        entropy: Gives random bytes.
+    """
+    oauth = config.oauth
+    prefix = oauth.prefix
+    oauth_paths = frozenset(f"{prefix}/oauth/{name}" for name in ("token", "introspect", "revoke"))
+    app = web.Application(
+        middlewares=[rescue(oauth_paths, endpoint_url(oauth.issuer, prefix, "token"))], client_max_size=MAX_BODY
+    )
+    app.on_response_prepare.append(_hide_server)
+
+    authenticate = ClientAuthentication(clients, post=oauth.client_secret_post)
+    token = TokenEndpoint(oauth, authenticate, tokens, registry=registry, entropy=entropy)
+    add_post = app.router.add_post
+    add_post(f"{prefix}/oauth/token", token.handle)
+    add_post(f"{prefix}/oauth/introspect", IntrospectionEndpoint(oauth.issuer, authenticate, tokens).handle)
+    add_post(f"{prefix}/oauth/revoke", RevocationEndpoint(authenticate, tokens).handle)
+    app.router.add_get(metadata_path(oauth.issuer), MetadataEndpoint(oauth).handle)
+
+    enrolment = Enrolment(clients, hasher, entropy)
+    ownership = Ownership(clients, hasher)
+    registration = RegistrationEndpoint(oauth, enrolment, ownership, registry)
+    for name in dict.fromkeys(oauth.registration_paths):
+        add_post(f"{prefix}/{name}", registration.handle)
+    if "clients" not in oauth.registration_paths:
+        add_post(f"{prefix}/clients", registration.handle_attach)
+    client = ClientEndpoint(clients, ownership)
+    app.router.add_get(f"{prefix}/clients/{{client_id}}", client.show)
+    app.router.add_delete(f"{prefix}/clients/{{client_id}}", client.delete)
+    keys = KeysEndpoint(prefix, clients, enrolment, ownership)
+    app.router.add_get(f"{prefix}/clients/{{client_id}}/keys", keys.list)
+    add_post(f"{prefix}/clients/{{client_id}}/keys", keys.add)
+    app.router.add_delete(f"{prefix}/clients/{{client_id}}/keys/{{client_key}}", keys.retire)
+    return app
+
+
+async def _hide_server(_request: web.Request, response: web.StreamResponse) -> None:
+    """aiohttp names itself and its version."""
+    response.headers.popall(hdrs.SERVER, None)

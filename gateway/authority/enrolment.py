@@ -1,0 +1,122 @@
+"""How a client comes into being, in steps that can each be repeated, so that a failure half-way leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.authority.hasher import Hasher
+from gateway.errors import Conflict, GatewayError, NotFound, StoreUnavailable
+from gateway.oauth.ports import ClientStore
+from gateway.oauth.records import Account, Client
+from gateway.oauth.secrets import KEY_ENTROPY, IssuedKey, mint_key
+from gateway.oauth.tokens import ID_ENTROPY, PARTITION_ENTROPY, find_partition, mint_client_id, mint_partition, text
+
+MAX_CLIENTS = 20
+"""Clients of one account."""
+MAX_KEYS = 10
+"""Live credentials of one client."""
+
+_NONE: frozenset[str] = frozenset()
+_UNUSABLE = ""
+"""Stands where a password hash would: nobody can log in with it."""
+
+
+class Enrolment:
+    """
+    Makes accounts, clients and credentials.
+
+    A username lives in another slot of the store than a client, so no single script can make both.  The client is written
+    provisionally (it vanishes by itself), then the username is confirmed or the client linked, then the client is kept.
+    """
+
+    def __init__(self, clients: ClientStore, hasher: Hasher, entropy: Callable[[int], bytes]) -> None:
+        self._clients = clients
+        self._hasher = hasher
+        self._entropy = entropy
+
+    async def register(
+        self, username: str, password: str | None, scopes: frozenset[str], permissions: frozenset[str] = _NONE
+    ) -> IssuedKey:
+        """
+        Make an account with its first client.
+
+        Args:
+            username: As `read_username` gives it.
+            password: As `read_password` gives it; None for an account that nobody can log in to.
+            scopes: All that the client may be granted.
+            permissions: Rights beyond its own tokens.
+
+        Raises:
+            Conflict: If the name is taken, or was taken meanwhile.
+            Overloaded: If no hash can be computed soon.
+            StoreUnavailable: If the store does not answer.
+        """
+        claim = text(self._entropy(ID_ENTROPY))
+        if not await self._clients.claim_username(username, claim):
+            raise Conflict("The username is taken")
+        try:
+            password_hash = _UNUSABLE if password is None else await self._hasher.hash(password)
+            client, issued = await self._create(username, scopes, permissions)
+            if not await self._clients.confirm_username(Account(username, password_hash, (client.client_id,)), claim):
+                raise Conflict("The username is taken")
+        except (GatewayError, asyncio.CancelledError):
+            await self._release(username, claim)
+            raise
+        await self._keep(client)
+        return issued
+
+    async def attach(self, username: str, scopes: frozenset[str], permissions: frozenset[str] = _NONE) -> IssuedKey:
+        """
+        Make another client of an account.
+
+        Raises:
+            Conflict: If the account has `MAX_CLIENTS`.
+            StoreUnavailable: If the store does not answer.
+        """
+        client, issued = await self._create(username, scopes, permissions)
+        if not await self._clients.link_client(username, client.client_id, at_most=MAX_CLIENTS):
+            raise Conflict(f"An account can have {MAX_CLIENTS} clients at most")
+        await self._keep(client)
+        return issued
+
+    async def found(self, scopes: frozenset[str], permissions: frozenset[str]) -> IssuedKey:
+        """Make a client without an account, for the operator."""
+        client, issued = await self._create("", scopes, permissions)
+        await self._keep(client)
+        return issued
+
+    async def add_key(self, client_id: str) -> IssuedKey:
+        """
+        Make another credential of a client.
+
+        Raises:
+            Conflict: If it has `MAX_KEYS`.
+            NotFound: If the client id is none.
+            StoreUnavailable: If the store does not answer.
+        """
+        partition = find_partition(client_id)
+        if partition is None:
+            raise NotFound
+        issued, credential = mint_key(client_id, partition, self._entropy(KEY_ENTROPY), now_ms=0)
+        if not await self._clients.add_credential(credential, at_most=MAX_KEYS):
+            raise Conflict(f"A client can have {MAX_KEYS} keys at most")
+        return issued
+
+    async def _create(self, account: str, scopes: frozenset[str], permissions: frozenset[str]) -> tuple[Client, IssuedKey]:
+        partition = mint_partition(self._entropy(PARTITION_ENTROPY))
+        client_id = mint_client_id(partition, self._entropy(ID_ENTROPY))
+        issued, credential = mint_key(client_id, partition, self._entropy(KEY_ENTROPY), now_ms=0)
+        client = Client(client_id, account, scopes=scopes, permissions=permissions, keys=(issued.client_key,))
+        await self._clients.create_client(client, credential, provisional=True)
+        return client, issued
+
+    async def _keep(self, client: Client) -> None:
+        if not await self._clients.keep_client(client.client_id):
+            raise StoreUnavailable("provisional_client_vanished")
+
+    async def _release(self, username: str, claim: str) -> None:
+        try:
+            await self._clients.release_username(username, claim)
+        except StoreUnavailable:
+            return  # it runs out by itself

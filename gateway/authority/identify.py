@@ -1,0 +1,96 @@
+"""Who calls: a client by one of its secrets (RFC 6749 section 2.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aiohttp import hdrs, web
+
+from gateway.errors import InvalidClient, InvalidRequest
+from gateway.oauth.basic import read_basic
+from gateway.oauth.ports import ClientStore
+from gateway.oauth.records import Client, Credential
+from gateway.oauth.secrets import find_match
+from gateway.oauth.tokens import is_client_id, is_client_key, is_secret
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A client that proved who it is, and with which of its credentials."""
+
+    client: Client
+    client_key: str
+
+
+async def identify(clients: ClientStore, user: str, secret: str) -> Caller:
+    """
+    Find the client behind ``client_key:secret`` or ``client_id:secret``.
+
+    Unknown and wrong take the same path: a string that can't be a secret is refused without a look-up whoever sends it, any
+    other costs one look-up and one comparison at least.
+
+    Raises:
+        InvalidClient: If there is none, or it is disabled; only the ``reason`` tells which.
+        StoreUnavailable: If the store does not answer.
+    """
+    if not is_secret(secret.encode("utf-8")):
+        raise InvalidClient("malformed_secret")
+    client, credentials = await _look_up(clients, user)
+    match = find_match(credentials, secret)
+    if client is None:
+        raise InvalidClient("unknown_client")
+    if match is None:
+        raise InvalidClient("wrong_secret")
+    if not client.enabled:
+        raise InvalidClient("disabled_client")
+    return Caller(client, match.client_key)
+
+
+async def _look_up(clients: ClientStore, user: str) -> tuple[Client | None, list[Credential]]:
+    if is_client_key(user):
+        found = await clients.find_credential(user)
+        return (None, []) if found is None else (found[0], [found[1]])
+    if is_client_id(user):
+        return await clients.find_credentials(user) or (None, [])
+    return None, []
+
+
+class ClientAuthentication:
+    """Client authentication of the OAuth endpoints: HTTP Basic, and the form where the configuration allows it."""
+
+    def __init__(self, clients: ClientStore, *, post: bool) -> None:
+        self._clients = clients
+        self._post = post
+
+    async def __call__(self, request: web.Request, form: dict[str, str]) -> Caller:
+        """
+        Authenticate the caller of an OAuth endpoint.
+
+        Raises:
+            InvalidRequest: If it uses two methods at once, or names another client in the form.
+            InvalidClient: If it fails to authenticate, in whatever way.
+            StoreUnavailable: If the store does not answer.
+        """
+        headers = request.headers.getall(hdrs.AUTHORIZATION, ())
+        in_form = "client_secret" in form or "client_assertion" in form
+        if len(headers) > 1 or (headers and in_form):
+            raise InvalidRequest("Authenticate in one way, once")
+        user, secret = self._from_form(form) if not headers else _from_header(headers[0])
+        caller = await identify(self._clients, user, secret)
+        if form.get("client_id", user) not in (user, caller.client.client_id):
+            raise InvalidRequest("client_id names another client")
+        return caller
+
+    def _from_form(self, form: dict[str, str]) -> tuple[str, str]:
+        if "client_secret" not in form:
+            raise InvalidClient("no_credentials")
+        if not self._post:
+            raise InvalidClient("client_secret_post_off")
+        return form.get("client_id", ""), form["client_secret"]
+
+
+def _from_header(header: str) -> tuple[str, str]:
+    basic = read_basic(header, form_encoded=True)
+    if basic is None:
+        raise InvalidClient("malformed_authorization")
+    return basic.user, basic.password

@@ -1,0 +1,79 @@
+"""``{prefix}/clients/{client_id}/keys``: the credentials of a client, so that a secret is rotated without an outage."""
+
+from __future__ import annotations
+
+import logging
+
+from aiohttp import web
+
+from gateway.authority.answers import answer, answer_created, answer_empty
+from gateway.authority.body import read_optional_json_bytes
+from gateway.authority.enrolment import Enrolment
+from gateway.authority.owner import Ownership
+from gateway.authority.rescue import facts
+from gateway.errors import InvalidInput, NotFound
+from gateway.oauth.ports import ClientStore
+from gateway.oauth.registration import read_nothing
+
+_log = logging.getLogger("gateway.authority")
+
+
+class KeysEndpoint:
+    """
+    Lists, adds and retires the credentials of a client.
+
+    The last one may be retired too: the account can add one; a client without an account ends with it.
+    """
+
+    def __init__(self, prefix: str, clients: ClientStore, enrolment: Enrolment, ownership: Ownership) -> None:
+        self._prefix = prefix
+        self._clients = clients
+        self._enrolment = enrolment
+        self._ownership = ownership
+
+    async def list(self, request: web.Request) -> web.Response:
+        """Answer the live keys, oldest first; times in whole seconds since 1970, null for never; no secrets."""
+        _, client_id = await self._ownership.owner_of(request)
+        found = await self._clients.find_credentials(client_id)
+        if found is None:
+            raise NotFound("There is no such client")
+        credentials = found[1]
+        used = await self._clients.last_used([credential.client_key for credential in credentials])
+        return answer({"keys": [
+            {
+                "client_key": credential.client_key,
+                "created": credential.issued_at // 1000,
+                "last_used": last_used // 1000 or None,
+                "expires": credential.expires_at // 1000 or None,
+            }
+            for credential, last_used in zip(credentials, used, strict=True)
+        ]})  # fmt: skip
+
+    async def add(self, request: web.Request) -> web.Response:
+        """Add a key; its secret is shown in this answer only."""
+        read_nothing(await read_optional_json_bytes(request))
+        owner, client_id = await self._ownership.owner_of(request)
+        issued = await self._enrolment.add_key(client_id)
+        _log.info("key.added", extra=facts(request, client_id=client_id, client_key=issued.client_key, by=owner.by))
+        return answer_created(issued, f"{self._prefix}/clients/{client_id}/keys/{issued.client_key}")
+
+    async def retire(self, request: web.Request) -> web.Response:
+        """Retire a key: no new tokens; with ``?tokens=revoke`` what was issued with it ends too."""
+        end_tokens = _end_tokens(request)
+        owner, client_id = await self._ownership.owner_of(request)
+        client_key = request.match_info["client_key"]
+        if not await self._clients.retire_credential(client_id, client_key, end_tokens=end_tokens):
+            raise NotFound("There is no such key")
+        retired = facts(request, client_id=client_id, client_key=client_key, by=owner.by, tokens_ended=int(end_tokens))
+        _log.info("key.retired", extra=retired)
+        return answer_empty(204)
+
+
+def _end_tokens(request: web.Request) -> bool:
+    """Whether ``tokens=revoke`` was asked for; a typo must not be taken for no."""
+    query = request.rel_url.query
+    if not query:
+        return False
+    if list(query.items()) != [("tokens", "revoke")]:
+        raise InvalidInput("The only parameter here is tokens=revoke")
+    return True

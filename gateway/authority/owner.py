@@ -1,0 +1,100 @@
+"""Who may manage a client: its account by username and password, or the client itself by any live key."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from aiohttp import hdrs, web
+
+from gateway.authority.hasher import Hasher
+from gateway.authority.identify import identify
+from gateway.authority.rescue import facts
+from gateway.errors import AuthenticationRequired, BadRequest, InvalidClient, InvalidInput, NotFound
+from gateway.oauth.accounts import read_password, read_username
+from gateway.oauth.basic import BasicCredentials, read_basic
+from gateway.oauth.ports import ClientStore
+from gateway.oauth.records import Account
+from gateway.oauth.tokens import is_client_id, is_client_key
+
+_log = logging.getLogger("gateway.authority")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who proved to be what: ``account`` is empty for a client without one."""
+
+    account: str
+    client_ids: tuple[str, ...]
+    """The clients that it may manage."""
+    by: str
+    """The client_key that it came with; empty for a password."""
+
+
+class Ownership:
+    """Authentication and authorization of ``/clients``: HTTP Basic as in RFC 7617, without form-encoding."""
+
+    def __init__(self, clients: ClientStore, hasher: Hasher) -> None:
+        self._clients = clients
+        self._hasher = hasher
+
+    async def owner_of(self, request: web.Request) -> tuple[Owner, str]:
+        """
+        Authenticate the caller for the client in the path, whose id is returned too.
+
+        Raises:
+            AuthenticationRequired: If the credentials are missing or wrong.
+            NotFound: If the client is unknown or somebody else's: nothing tells which.
+        """
+        basic = _credentials(request)
+        if is_client_key(basic.user) or is_client_id(basic.user):
+            owner = await self._client(basic)
+        else:
+            account = await self._account(request, basic)
+            owner = Owner(account.username, account.client_ids, "")
+        client_id = request.match_info["client_id"]
+        if client_id not in owner.client_ids:
+            raise NotFound("There is no such client")
+        return owner, client_id
+
+    async def account_of(self, request: web.Request) -> Account:
+        """
+        Authenticate an account by its username and password.
+
+        Raises:
+            AuthenticationRequired: If they are missing or wrong.
+        """
+        return await self._account(request, _credentials(request))
+
+    async def _client(self, basic: BasicCredentials) -> Owner:
+        try:
+            caller = await identify(self._clients, basic.user, basic.password)
+        except InvalidClient as error:
+            raise AuthenticationRequired(reason=error.reason) from None
+        return Owner(caller.client.account, (caller.client.client_id,), caller.client_key)
+
+    async def _account(self, request: web.Request, basic: BasicCredentials) -> Account:
+        try:
+            username, password = read_username(basic.user), read_password(basic.password)
+        except InvalidInput:
+            raise AuthenticationRequired(reason="malformed_credentials") from None
+        account = await self._clients.find_account(username)
+        verified = await self._hasher.verify(account.password_hash if account else "", password)
+        if account is None:
+            raise AuthenticationRequired(reason="unknown_account")
+        if not verified.right:
+            raise AuthenticationRequired(reason="wrong_password")
+        if verified.rehashed is not None:
+            changed = await self._clients.change_password_hash(username, account.password_hash, verified.rehashed)
+            _log.info("account.rehashed", extra=facts(request, changed=int(changed)))
+        return account
+
+
+def _credentials(request: web.Request) -> BasicCredentials:
+    headers = request.headers.getall(hdrs.AUTHORIZATION, ())
+    if len(headers) > 1:
+        raise BadRequest("Authenticate once")
+    basic = read_basic(headers[0], form_encoded=False) if headers else None
+    if basic is None:
+        raise AuthenticationRequired(reason="malformed_authorization" if headers else "no_credentials")
+    return basic

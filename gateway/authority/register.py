@@ -1,0 +1,67 @@
+"""``POST {prefix}/register`` and ``POST {prefix}/clients``: the plain registration, and further clients of an account."""
+
+from __future__ import annotations
+
+import logging
+
+from aiohttp import hdrs, web
+
+from gateway.authority.answers import answer_created
+from gateway.authority.body import read_json_bytes, read_optional_json_bytes
+from gateway.authority.enrolment import Enrolment
+from gateway.authority.owner import Ownership
+from gateway.authority.rescue import facts
+from gateway.config.model import OAuth
+from gateway.errors import AuthenticationRequired, Forbidden
+from gateway.oauth.registration import read_nothing, read_registration
+from gateway.oauth.secrets import IssuedKey
+from gateway.telemetry.metrics import Registry
+
+_log = logging.getLogger("gateway.authority")
+
+
+class RegistrationEndpoint:
+    """
+    Registers whoever asks, where the configuration says ``registration: open``.
+
+    A request with credentials is an account that wants another client.  Either way a client may be granted
+    ``default_scopes`` at most; more only by the operator.
+    """
+
+    def __init__(self, oauth: OAuth, enrolment: Enrolment, ownership: Ownership, registry: Registry) -> None:
+        self._open = oauth.registration == "open"
+        self._scopes = frozenset(oauth.default_scopes)
+        self._clients_path = f"{oauth.prefix}/clients"
+        self._enrolment = enrolment
+        self._ownership = ownership
+        self._registered = registry.counter("gateway_registrations_total", "Clients registered over HTTP")
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Register an account with its first client, or with the account's credentials another client."""
+        self._refuse_unless_open()
+        if hdrs.AUTHORIZATION in request.headers:
+            return await self._attach(request)
+        registration = read_registration(await read_json_bytes(request))
+        issued = await self._enrolment.register(registration.username, registration.password, self._scopes)
+        return self._created(request, issued)
+
+    async def handle_attach(self, request: web.Request) -> web.Response:
+        """Only further clients: where ``registration_paths`` does not name this path."""
+        self._refuse_unless_open()
+        if hdrs.AUTHORIZATION not in request.headers:
+            raise AuthenticationRequired(reason="no_credentials")
+        return await self._attach(request)
+
+    async def _attach(self, request: web.Request) -> web.Response:
+        read_nothing(await read_optional_json_bytes(request))
+        account = await self._ownership.account_of(request)
+        return self._created(request, await self._enrolment.attach(account.username, self._scopes))
+
+    def _refuse_unless_open(self) -> None:
+        if not self._open:
+            raise Forbidden("Registration is closed; ask the operator of this gateway for a client")
+
+    def _created(self, request: web.Request, issued: IssuedKey) -> web.Response:
+        self._registered.inc()
+        _log.info("client.registered", extra=facts(request, client_id=issued.client_id, client_key=issued.client_key))
+        return answer_created(issued, f"{self._clients_path}/{issued.client_id}")

@@ -1,0 +1,84 @@
+"""The one middleware: turns whatever a handler raises into an answer.  Nothing else does."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from gateway.errors import BadRequest, GatewayError, MethodNotAllowed, RouteNotFound
+from gateway.oauth.refusals import refusal
+from gateway.problem import problem
+
+_log = logging.getLogger("gateway.authority")
+
+
+def rescue(oauth_paths: frozenset[str], token_endpoint: str) -> Middleware:
+    """
+    Build the middleware.
+
+    Args:
+        oauth_paths: Paths whose refusals are RFC 6749 JSON; those of all others are problem documents (RFC 9457).
+        token_endpoint: Absolute URL for the 401s.
+    """
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except GatewayError as caught:
+            error = caught
+        except web.HTTPException as caught:
+            error = _of_aiohttp(caught)
+        except Exception as caught:
+            error = GatewayError(reason=type(caught).__name__)
+            _log_failure(request, caught)
+        _log_refusal(request, error)
+        if request.path in oauth_paths:
+            status, headers, body = refusal(error)
+        else:
+            status, headers, body = problem(error, request_id=request_id(request), token_endpoint=token_endpoint)
+        response = web.Response(status=status, headers=headers, body=body)
+        if error.close:
+            response.force_close()
+        return response
+
+    return middleware
+
+
+def request_id(request: web.Request) -> str:
+    """The request's id, as the edge set it."""
+    return request.headers.get("X-Gateway-Request-Id", "")
+
+
+def facts(request: web.Request, **more: str | int) -> dict[str, dict[str, str | int]]:
+    """The ``extra`` of a log record about a request: who asked for what, without anything that it sent as a secret."""
+    resource = request.match_info.route.resource
+    return {"facts": {
+        "request_id": request_id(request),
+        "peer": request.headers.get("X-Gateway-Peer", ""),
+        "method": request.method,
+        "endpoint": resource.canonical if resource else "",
+        **more,
+    }}  # fmt: skip
+
+
+def _of_aiohttp(error: web.HTTPException) -> GatewayError:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return MethodNotAllowed(frozenset(error.allowed_methods))
+    if isinstance(error, web.HTTPNotFound):
+        return RouteNotFound()
+    return BadRequest(reason=type(error).__name__)
+
+
+def _log_refusal(request: web.Request, error: GatewayError) -> None:
+    level = logging.WARNING if error.status >= 500 else logging.INFO
+    _log.log(level, "request.refused", extra=facts(request, status=error.status, code=error.code, reason=error.reason))
+
+
+def _log_failure(request: web.Request, error: Exception) -> None:
+    """Where it happened and of what type it was: the text of an unexpected error could quote what a client sent."""
+    frames = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-8:]]
+    _log.error("request.failed", extra=facts(request, error=type(error).__name__, frames=" < ".join(reversed(frames))))

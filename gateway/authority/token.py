@@ -1,0 +1,150 @@
+"""``POST {prefix}/oauth/token``: RFC 6749 sections 4.4 (client credentials), 5 and 6 (refresh)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from aiohttp import web
+
+from gateway.authority.answers import answer
+from gateway.authority.body import read_form
+from gateway.authority.identify import Caller, ClientAuthentication
+from gateway.config.model import OAuth
+from gateway.errors import GatewayError, InvalidClient, InvalidGrant, InvalidRequest, InvalidScope, StoreUnavailable
+from gateway.oauth.grants import CLIENT_CREDENTIALS, REFRESH_TOKEN, choose_grant, grant_types, token_answer
+from gateway.oauth.pairs import FIRST_ENTROPY, NEXT_ENTROPY, Pair, mint_first, mint_next
+from gateway.oauth.ports import NewTokens, Refreshed, RefreshOutcome, TokenStore
+from gateway.oauth.refusals import oauth_code
+from gateway.oauth.scopes import grant_scopes, parse_scope
+from gateway.oauth.sealing import NONCE, seal, unseal
+from gateway.oauth.tokens import RefreshRef, find_partition, find_refresh
+from gateway.telemetry.metrics import Registry
+
+_log = logging.getLogger("gateway.authority")
+
+Answer = dict[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How long what is issued lives; milliseconds."""
+
+    access_ttl_ms: int
+    refresh_ttl_ms: int
+    grace_ms: int
+    max_live_chains: int
+    refresh: bool
+    """Whether client_credentials gets a refresh token."""
+
+    @classmethod
+    def of(cls, oauth: OAuth) -> Terms:
+        """The terms that the configuration sets."""
+        return cls(
+            access_ttl_ms=oauth.access_token_ttl // timedelta(milliseconds=1),
+            refresh_ttl_ms=oauth.refresh_token_ttl // timedelta(milliseconds=1),
+            grace_ms=oauth.refresh_grace // timedelta(milliseconds=1),
+            max_live_chains=oauth.max_live_chains,
+            refresh=oauth.refresh_for_client_credentials,
+        )
+
+
+class TokenEndpoint:
+    """The token endpoint.  It never runs argon2."""
+
+    def __init__(
+        self, oauth: OAuth, authenticate: ClientAuthentication, tokens: TokenStore, *,
+        registry: Registry, entropy: Callable[[int], bytes],
+    ) -> None:
+        self._terms = Terms.of(oauth)
+        self._offered = grant_types(refresh=self._terms.refresh)
+        self._grants = {CLIENT_CREDENTIALS: self._client_credentials, REFRESH_TOKEN: self._refresh}
+        self._authenticate = authenticate
+        self._tokens = tokens
+        self._entropy = entropy
+        self._registry = registry
+        self._issued = {
+            grant: registry.counter("gateway_tokens_issued_total", "Access tokens handed out", grant=grant)
+            for grant in self._offered
+        }
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer a token request."""
+        try:
+            form = await read_form(request)
+            caller = await self._authenticate(request, form)
+            grant = choose_grant(form, self._offered)
+            document = await self._grants[grant](caller, form)
+        except GatewayError as error:
+            self._registry.counter(
+                "gateway_token_refusals_total", "Token requests refused", error=oauth_code(error)
+            ).inc()
+            raise
+        self._issued[grant].inc()
+        return answer(document)
+
+    async def _client_credentials(self, caller: Caller, form: dict[str, str]) -> Answer:
+        terms, client = self._terms, caller.client
+        requested = _requested(form)
+        granted = grant_scopes(requested, client.scopes)
+        partition = _partition(caller)
+        pair, minted = mint_first(partition, self._entropy(FIRST_ENTROPY), refresh=terms.refresh)
+        issued = await self._tokens.issue(
+            client, caller.client_key, minted, granted,
+            access_ttl_ms=terms.access_ttl_ms, refresh_ttl_ms=terms.refresh_ttl_ms, max_live_chains=terms.max_live_chains,
+        )
+        if not issued:
+            raise InvalidClient("changed_meanwhile")
+        return token_answer(pair, expires_in=terms.access_ttl_ms // 1000, granted=granted, requested=requested)
+
+    async def _refresh(self, caller: Caller, form: dict[str, str]) -> Answer:
+        token = form.get("refresh_token")
+        if token is None:
+            raise InvalidRequest("refresh_token is missing")
+        requested = _requested(form)
+        presented = find_refresh(token.encode("utf-8"))
+        if presented is None or presented.partition != _partition(caller):
+            raise InvalidGrant(reason="foreign_or_malformed")  # a chain lies in its client's partition
+        if requested is not None:
+            grant_scopes(requested, caller.client.scopes)
+        pair, refreshed = await self._present(caller, presented, token.encode("ascii"), requested)
+        granted = refreshed.scopes & caller.client.scopes
+        return token_answer(pair, expires_in=refreshed.expires_in, granted=granted, requested=requested)
+
+    async def _present(
+        self, caller: Caller, presented: RefreshRef, token: bytes, requested: frozenset[str] | None
+    ) -> tuple[Pair, Refreshed]:
+        """Exchange a refresh token: the store decides, and keeps or discards the successor that is minted here."""
+        entropy = self._entropy(NEXT_ENTROPY + NONCE)
+        pair, minted = mint_next(presented, entropy)
+        refreshed = await self._tokens.refresh(
+            caller.client.client_id, caller.client_key, presented,
+            NewTokens(minted.access, minted.refresh, seal(pair, token, entropy[NEXT_ENTROPY:])), requested,
+            access_ttl_ms=self._terms.access_ttl_ms, grace_ms=self._terms.grace_ms,
+        )
+        if refreshed.outcome is RefreshOutcome.ROTATED:
+            return pair, refreshed
+        if refreshed.outcome is RefreshOutcome.REPEATED:
+            repeated = unseal(refreshed.sealed, token)
+            if repeated is None:
+                raise StoreUnavailable("unreadable_successor")
+            return repeated, refreshed
+        if refreshed.outcome is RefreshOutcome.WIDENED:
+            raise InvalidScope(reason="widened")
+        if refreshed.outcome is RefreshOutcome.REPLAYED:
+            facts = {"client_id": caller.client.client_id, "client_key": caller.client_key, "chain_id": presented.chain_id}
+            _log.warning("refresh_token.replayed", extra={"facts": facts})
+            raise InvalidGrant(reason="replayed")
+        raise InvalidGrant(reason="unknown")
+
+
+def _requested(form: dict[str, str]) -> frozenset[str] | None:
+    return parse_scope(form["scope"]) if "scope" in form else None
+
+
+def _partition(caller: Caller) -> str:
+    partition = find_partition(caller.client.client_id)
+    assert partition is not None, "a stored client has a well-formed id"
+    return partition

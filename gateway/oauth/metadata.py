@@ -1,0 +1,43 @@
+"""Authorization server metadata: RFC 8414.  It lists what works here, and nothing else."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+WELL_KNOWN = "/.well-known/oauth-authorization-server"
+
+
+def metadata_path(issuer: str) -> str:
+    """Where the metadata lies: the well-known part goes between host and the issuer's path (section 3)."""
+    return WELL_KNOWN + urlsplit(issuer).path.rstrip("/")
+
+
+def endpoint_url(issuer: str, prefix: str, name: str) -> str:
+    """Absolute URL of an OAuth endpoint (``token``, ``introspect``, ``revoke``)."""
+    return f"{issuer.rstrip('/')}{prefix}/oauth/{name}"
+
+
+def metadata(
+    issuer: str, prefix: str, *, grant_types: tuple[str, ...], scopes: frozenset[str], client_secret_post: bool
+) -> dict[str, str | list[str]]:
+    """
+    The metadata document (section 2).
+
+    ``issuer`` is repeated letter by letter (section 3.3).  ``response_types_supported`` is REQUIRED, while section 3.2 omits
+    empty arrays: there is no authorization endpoint yet, so it is present and empty.
+    """
+    methods = ["client_secret_basic"] + (["client_secret_post"] if client_secret_post else [])
+    document: dict[str, str | list[str]] = {
+        "issuer": issuer,
+        "token_endpoint": endpoint_url(issuer, prefix, "token"),
+        "token_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint": endpoint_url(issuer, prefix, "introspect"),
+        "introspection_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint": endpoint_url(issuer, prefix, "revoke"),
+        "revocation_endpoint_auth_methods_supported": methods,
+        "grant_types_supported": list(grant_types),
+        "response_types_supported": [],
+    }
+    if scopes:
+        document["scopes_supported"] = sorted(scopes)
+    return document

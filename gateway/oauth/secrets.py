@@ -1,0 +1,47 @@
+"""Client credentials: one live secret of several, and new ones."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway.oauth.records import Credential
+from gateway.oauth.tokens import ENTROPY, ID_ENTROPY, digest_secret, mint_client_key, mint_secret
+
+KEY_ENTROPY = ID_ENTROPY + ENTROPY
+"""Bytes of entropy in a key with its secret."""
+
+_NOBODY = (Credential("", "", bytes(32)),)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """What a client is shown exactly once."""
+
+    client_id: str
+    client_key: str
+    client_secret: str = field(repr=False)
+
+
+def mint_key(client_id: str, partition: str, entropy: bytes, *, now_ms: int) -> tuple[IssuedKey, Credential]:
+    """Mint a credential for a client from `KEY_ENTROPY` random bytes: what is shown of it and what is kept."""
+    key = mint_client_key(partition, entropy[:ID_ENTROPY])
+    secret = mint_secret(entropy[ID_ENTROPY:KEY_ENTROPY])
+    credential = Credential(key, client_id, digest_secret(secret.encode("ascii")), issued_at=now_ms)
+    return IssuedKey(client_id, key, secret), credential
+
+
+def find_match(credentials: Sequence[Credential], secret: str) -> Credential | None:
+    """
+    The credential with this secret.
+
+    All are compared, each in constant time, and with none to compare a dummy is: an unknown client costs what a wrong
+    secret costs.
+    """
+    digest = digest_secret(secret.encode("utf-8"))
+    found: Credential | None = None
+    for credential in credentials or _NOBODY:
+        if hmac.compare_digest(credential.secret_digest, digest):
+            found = credential
+    return found
