@@ -1,0 +1,118 @@
+"""RFC 6750, bearer tokens at the protected resource."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.blackbox import ANSWER, Gateway, Origin
+
+Credential = dict[str, str]
+
+
+def get(gateway: Gateway, *headers: tuple[str, str], path: str = "/v1/resource") -> httpx.Response:
+    """A request with raw headers."""
+    return httpx.get(f"{gateway.url}{path}", headers=list(headers))
+
+
+def test_2_the_upstream_answers_unchanged(gateway: Gateway, pair: dict[str, Any]) -> None:
+    answer = gateway.resource(pair["access_token"])
+    assert (answer.status_code, answer.content) == (200, ANSWER)
+    assert answer.headers["x-legacy"] == "yes"
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "BeArEr"])
+def test_2_1_the_scheme_is_case_insensitive(gateway: Gateway, pair: dict[str, Any], scheme: str) -> None:
+    assert get(gateway, ("Authorization", f"{scheme} {pair['access_token']}")).status_code == 200
+
+
+def test_2_two_credentials_are_invalid_request(gateway: Gateway, pair: dict[str, Any]) -> None:
+    twice = ("Authorization", f"Bearer {pair['access_token']}")
+    answer = get(gateway, twice, twice)
+    assert answer.status_code == 400
+
+
+def test_2_2_and_2_3_tokens_in_body_or_query_count_as_absent(gateway: Gateway, pair: dict[str, Any]) -> None:
+    token = pair["access_token"]
+    assert get(gateway, path=f"/v1/resource?access_token={token}").status_code == 401
+    assert httpx.post(f"{gateway.url}/v1/resource", data={"access_token": token}).status_code == 401
+
+
+def test_3_no_token_gets_a_bare_challenge(gateway: Gateway) -> None:
+    answer = get(gateway)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer realm=")
+    assert "error" not in answer.headers["www-authenticate"]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["token_endpoint"] == f"{gateway.url}/v1/oauth/token"
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        pytest.param("Bearer", id="empty"),
+        pytest.param("Bearer  ", id="spaces"),
+        pytest.param("Bearer a b", id="two words"),
+        pytest.param("Bearer a,b", id="list"),
+        pytest.param("Bearer *", id="glob"),
+        pytest.param("Bearer " + "a" * 5000, id="long"),
+        pytest.param("Bearer gwa_" + "a" * 52, id="right form, wrong checksum"),
+    ],
+)
+def test_3_1_whatever_is_no_live_token_is_invalid_token(gateway: Gateway, credentials: str) -> None:
+    answer = get(gateway, ("Authorization", credentials))
+    assert answer.status_code == 401
+    challenge = answer.headers["www-authenticate"]
+    assert challenge.count("error=") <= 1
+    if credentials.strip() != "Bearer":
+        assert 'error="invalid_token"' in challenge
+
+
+def test_3_1_revoked_unknown_and_malformed_look_alike(
+    gateway: Gateway, client: Credential, pair: dict[str, Any]
+) -> None:
+    revoked = pair["access_token"]
+    assert gateway.revoke(client, revoked).status_code == 200
+    answers = [gateway.resource(token) for token in (revoked, "nonsense", pair["refresh_token"])]
+    assert {answer.status_code for answer in answers} == {401}
+    assert len({answer.headers["www-authenticate"] for answer in answers}) == 1
+    bodies = [{key: value for key, value in answer.json().items() if key != "request_id"} for answer in answers]
+    assert bodies[0] == bodies[1] == bodies[2]
+
+
+def test_3_1_a_missing_scope_is_403_and_names_the_scope(gateway: Gateway, pair: dict[str, Any]) -> None:
+    assert gateway.resource(pair["access_token"], "/v1/read/x").status_code == 200
+    answer = gateway.resource(pair["access_token"], "/v1/write/x")
+    assert answer.status_code == 403
+    assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+    assert 'scope="write"' in answer.headers["www-authenticate"]
+
+
+def test_5_2_the_upstream_never_sees_the_token(
+    gateway: Gateway, origin: Origin, client: Credential, pair: dict[str, Any]
+) -> None:
+    before = len(origin.seen)
+    assert gateway.resource(pair["access_token"], **{"X-Client-Id": "somebody", "X_Client_Id": "else"}).status_code == 200
+    seen = origin.seen[before]
+    assert seen.header("authorization") == []
+    assert seen.header("x-client-id") == [client["client_id"]]
+    assert seen.header("x_client_id") == []
+    assert all(pair["access_token"] not in value for _, value in seen.headers)
+
+
+def test_each_request_of_a_connection_is_authorized_by_itself(gateway: Gateway, pair: dict[str, Any]) -> None:
+    with httpx.Client(base_url=gateway.url) as connection:
+        assert connection.get("/v1/resource", headers={"Authorization": f"Bearer {pair['access_token']}"}).status_code == 200
+        assert connection.get("/v1/resource").status_code == 401
+
+
+def test_a_public_route_needs_no_token_and_tells_no_identity(
+    gateway: Gateway, origin: Origin, register: Callable[[], Credential]
+) -> None:
+    before = len(origin.seen)
+    assert get(gateway, ("X-Client-Id", "admin"), path="/public/x").status_code == 200
+    assert origin.seen[before].header("x-client-id") == []
