@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from gateway.config.values import (
+    AS_WHOLE,
     KEY_PREFIX_PATTERN,
     NAME_PATTERN,
     PATH_PREFIX_PATTERN,
@@ -29,7 +30,6 @@ from gateway.config.values import (
     Secret,
     Size,
     SomeTime,
-    Whole,
 )
 
 
@@ -57,7 +57,7 @@ class Listen(Section):
     """Address to bind; 0.0.0.0 for all IPv4 interfaces, :: for IPv6."""
     port: Port = 8080
     """Port to bind; 0 takes a free one, which is printed."""
-    max_connections: Annotated[Whole, Field(ge=1)] = 10_000
+    max_connections: Annotated[int, Field(ge=1), AS_WHOLE] = 10_000
     """Client connections per worker; above it, accepting pauses."""
 
 
@@ -99,13 +99,13 @@ class OAuth(Section):
     """The authorization server."""
 
     issuer: str = "http://127.0.0.1:8080"
-    """Public origin as clients see it; https unless on loopback."""
+    """Public origin as clients see it; https unless on loopback.  Unset on loopback: the address of ``listen``."""
     prefix: Annotated[str, Field(pattern=PATH_PREFIX_PATTERN)] = "/v1"
     """Where the gateway's own endpoints live."""
     registration_paths: tuple[Annotated[str, Field(pattern=SEGMENT_PATTERN)], ...] = ("register", "clients")
     """Names below the prefix that take a plain registration; a legacy API that owns one of them can take it back."""
     registration: Literal["open", "approval", "token", "closed"] = "closed"
-    """Who may register: open: anybody; closed: only the operator, with ``gateway clients add``."""
+    """Who may register: open: anybody; closed: the operator, with ``gateway clients add``; the others are yet to come."""
     access_token_ttl: SomeTime = timedelta(hours=1)
     """Life of an access token."""
     refresh_token_ttl: SomeTime = timedelta(hours=24)
@@ -116,7 +116,7 @@ class OAuth(Section):
     """How long a spent refresh token still gets the same successor, for answers lost on the network; 0s: never."""
     client_secret_post: Flag = False
     """Whether client_id and client_secret may stand in the form instead of HTTP Basic (RFC 6749 section 2.3.1)."""
-    max_live_chains: Annotated[Whole, Field(ge=1, le=100_000)] = 1_000
+    max_live_chains: Annotated[int, Field(ge=1, le=100_000), AS_WHOLE] = 1_000
     """Chains of refresh tokens per client; over it the oldest loses its refresh token, never its access token."""
     scopes: Mapping[Scope, str] = Field(default_factory=dict)
     """Scope: description.  Empty: no scopes in use."""
@@ -129,7 +129,7 @@ class Upstream(Section):
 
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
     """http://host:port, https://host:port or unix:/path; several are balanced."""
-    max_connections: Annotated[Whole, Field(ge=1)] = 1_000
+    max_connections: Annotated[int, Field(ge=1), AS_WHOLE] = 1_000
     """Connections per target and worker; a request above it waits up to timeouts.connect for one."""
     keepalive: Duration = timedelta(seconds=60)
     """How long an idle connection is kept; best below the upstream's own limit."""
@@ -164,7 +164,7 @@ class Route(Section):
     public: Flag = False
     """No token is asked.  A route is public only by saying so."""
     allow: tuple[AllowWord, ...] = ()
-    """What this back end needs although it is ambiguous."""
+    """What this back end needs although it is ambiguous: semicolon, encoded_slash, double_slash, underscore_headers."""
     forward_authorization: Flag = False
     """Whether the client's Authorization header is passed on."""
     max_body: Size | None = None
@@ -186,7 +186,7 @@ class Config(Section):
     """The public listener."""
     admin: Admin = Admin()
     """The operator's listener."""
-    workers: Annotated[Whole, Field(ge=1, le=256)] = 1
+    workers: Annotated[int, Field(ge=1, le=256), AS_WHOLE] = 1
     """Processes that share the port."""
     store: Annotated[Store, BeforeValidator(_store_section, json_schema_input_type=str | Store)] = Store()
     """A URL, or a mapping with url, username, password, ca_file, timeout, durability, prefix."""

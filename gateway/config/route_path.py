@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 MAX_PATH = 2048
 """Longest path of a route, bytes."""
 # RFC 3986 section 3.3 pchar, without ";", which the edge refuses or cuts off before it matches.
 _PATH = re.compile(r"(/|[A-Za-z0-9._~!$&'()*+,=:@-]|%[0-9A-Fa-f]{2})*")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
-_UNESCAPED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,=:@")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+# For whoever decodes twice this would be another path (hardening.md, P04).
+_DOUBLE = re.compile(r"%25(?:2[EF5]|5C|3B|[01][0-9A-F]|7F)", re.IGNORECASE)
 _WORDS = {";": "semicolon", "\\": "backslash", " ": "space", "%": "percent sign that begins no escape"}
 
 
@@ -46,16 +48,16 @@ def _character_fault(path: str) -> str:
 def _escape_fault(path: str, *, encoded_slash: bool) -> str:
     for found in _ESCAPE.finditer(path):
         byte = int(found[1], 16)
-        if byte == 0x2F and encoded_slash:
-            continue
-        if byte in _UNESCAPED:
+        if byte in _UNRESERVED:
             return f"{found[0]} means {chr(byte)}: write {chr(byte)}"
-        if byte < 0x20 or byte == 0x7F or byte in b"/\\;%":
+        if byte < 0x20 or byte in b"\x7f;" or (byte in b"/\\" and not encoded_slash):
             return f"{found[0]} can be read in two ways, so such a request is refused before a route is sought"
         if found[0] != found[0].upper():
             return f"write escapes in capitals: {found[0].upper()} for {found[0]}"
+    if _DOUBLE.search(path):
+        return "it is percent-encoded twice, so such a request is refused before a route is sought"
     try:
-        bytes.fromhex("".join(f"{ord(c):02x}" if len(c) == 1 else c[1:] for c in re.findall(r"%..|.", path))).decode("utf-8")
+        unquote_to_bytes(path).decode("utf-8")
     except UnicodeDecodeError:
         return "the escapes are not UTF-8, so such a request is refused before a route is sought"
     return ""
@@ -64,7 +66,9 @@ def _escape_fault(path: str, *, encoded_slash: bool) -> str:
 def _segment_fault(path: str) -> str:
     if "//" in path:
         return "a path has no empty segment: write one / for //"
-    # An escaped dot was refused above.
-    if any(segment in (".", "..") for segment in path.split("/")):
-        return "a path has no segment . or ..: write the path it leads to"
+    for segment in re.split(r"/|%2F|%5C", path):
+        if segment in (".", ".."):
+            return "a path has no segment . or ..: write the path it leads to"
+        if segment.endswith((".", "%20")):
+            return "no segment ends in a dot or a space: such a request is refused before a route is sought"
     return ""

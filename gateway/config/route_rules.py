@@ -11,11 +11,11 @@ from gateway.config.model import OAuth, Route
 from gateway.config.overrides import suggest
 from gateway.config.route_path import path_fault
 
-# What llhttp parses (house.md, "What is known about the parser"), CONNECT apart, which names no path.
+# What llhttp parses (house.md, "What is known about the parser"), CONNECT and TRACE apart, which the edge refuses.
 _METHODS = frozenset({
     "ACL", "BIND", "CHECKOUT", "COPY", "DELETE", "GET", "HEAD", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR",
     "MKCOL", "MOVE", "NOTIFY", "OPTIONS", "PATCH", "POST", "PROPFIND", "PROPPATCH", "PURGE", "PUT", "QUERY", "REBIND",
-    "REPORT", "SEARCH", "SOURCE", "SUBSCRIBE", "TRACE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE",
+    "REPORT", "SEARCH", "SOURCE", "SUBSCRIBE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE",
 })  # fmt: skip
 _RESERVED = "authority"
 """The upstream that `gateway.routing` keeps for the gateway's own endpoints."""
@@ -45,7 +45,7 @@ def methods(draft: Draft) -> Iterator[Fault]:
     for number, route in draft.routes:
         for position, method in enumerate(route.methods):
             if method not in _METHODS:
-                message = "no such request can arrive: the method is unknown, so this could never match"
+                message = "the gateway takes no requests of this method, so this could never match"
                 yield draft.fault(message, "routes", number, "methods", position)
         if isinstance(route.scopes, Mapping) and number not in draft.partial:
             yield from _scopes_by_method(draft, number, route, route.scopes)

@@ -90,21 +90,25 @@ def parse_size(value: object) -> int:
     return int(found[1]) * _SIZE[found[2]]
 
 
-def _write_duration(value: timedelta) -> str:
+def write_duration(value: timedelta) -> str:
+    """The way config.yaml writes it, in the largest unit that leaves no rest."""
     milliseconds = round(value / timedelta(milliseconds=1))
-    unit = next((u for u in ("d", "h", "m", "s") if milliseconds and milliseconds % _DURATION[u] == 0), "ms")
+    if not milliseconds:
+        return "0s"
+    unit = next((u for u in ("d", "h", "m", "s") if milliseconds % _DURATION[u] == 0), "ms")
     return f"{milliseconds // _DURATION[unit]}{unit}"
 
 
 Flag = Annotated[bool, BeforeValidator(parse_flag)]
-Whole = Annotated[int, BeforeValidator(parse_whole)]
+AS_WHOLE = BeforeValidator(parse_whole)
+"""Stands last in an ``Annotated``, behind bounds: in front of them the JSON Schema would lose these."""
 _READ_DURATION = BeforeValidator(parse_duration, json_schema_input_type=Annotated[str, Field(pattern=DURATION_PATTERN)])
-_AS_WRITTEN = PlainSerializer(_write_duration, str)
+_AS_WRITTEN = PlainSerializer(write_duration, str)
 Duration = Annotated[timedelta, _READ_DURATION, _AS_WRITTEN]
 SomeTime = Annotated[timedelta, AfterValidator(_more_than_nothing), _READ_DURATION, _AS_WRITTEN]
 """A duration above zero."""
 Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=Annotated[str, Field(pattern=SIZE_PATTERN)])]
-Port = Annotated[Whole, Field(ge=0, le=65535)]
+Port = Annotated[int, Field(ge=0, le=65535), AS_WHOLE]
 Host = Annotated[str, Field(pattern=HOST_PATTERN)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 Scope = Annotated[str, Field(pattern=SCOPE_PATTERN, max_length=128)]
