@@ -1,1 +1,93 @@
-"""Composition root: Config → listeners, planes, store; the one file that knows all others."""
+"""
+Composition root of ``gateway serve``: Config → ports, store, planes, in the order that makes the first answer come soon.
+
+Bind the ports, spawn the embedded store, import the rest while it comes up, make sure that the store answers, serve.  With one
+worker this process is supervisor and worker at once; with more it forks them and keeps the store and the admin listener.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import socket
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway import __version__
+from gateway.config.model import Config
+from gateway.ops.listening import bind, close_all, port_of
+from gateway.telemetry import log as event_log
+
+if TYPE_CHECKING:
+    from gateway.store.embedded import EmbeddedStore
+
+Sockets = list[socket.socket]
+_EMBEDDED = "embedded:"
+
+log = logging.getLogger("gateway.app")
+
+
+def serve(config: Config, *, demo: bool = False) -> int:
+    """
+    Run the gateway until it is told to stop.
+
+    Args:
+        config: What to run.
+        demo: Also run the demo legacy API.
+
+    Returns:
+        0 after a drain, 1 when it was cut short or the workers kept dying.
+
+    Raises:
+        Unavailable: A port or the store can't be had.
+    """
+    event_log.configure()
+    with ExitStack() as ends:
+        if demo:
+            from gateway.ops.demo import start_demo
+
+            ends.callback(start_demo(config))
+        store = _embedded(config)
+        public = bind(config.listen.host, config.listen.port, section="listen")
+        ends.callback(close_all, public)
+        admin = bind(config.admin.host, config.admin.port, section="admin")
+        ends.callback(close_all, admin)
+        loading = threading.Thread(target=importlib.import_module, args=("gateway.modes",), name="imports")
+        loading.start()
+        try:
+            if store is not None:
+                ends.callback(store.stop)
+                store.start()  # in the main thread: the kernel ties the store's life to the thread that spawned it
+        finally:
+            loading.join()
+        return _run(config, public, admin, store, show=demo or sys.stdout.isatty())
+
+
+def _run(config: Config, public: Sockets, admin: Sockets, store: EmbeddedStore | None, *, show: bool) -> int:
+    from gateway.modes import Setting, alone, supervised
+
+    def announce() -> None:
+        ports = {"port": port_of(public), "admin_port": port_of(admin)}
+        facts = {**ports, "workers": config.workers, "routes": len(config.routes), "version": __version__}
+        log.info("gateway.started", extra={"facts": {"host": config.listen.host, **facts}})
+        if show:
+            from gateway.ops.firststeps import banner
+
+            print(banner(config, **ports), flush=True)
+
+    setting = Setting(config, public, admin, store, announce)
+    code = alone(setting) if config.workers == 1 else supervised(setting)
+    log.info("gateway.stopped", extra={"facts": {"exit_code": code}})
+    return code
+
+
+def _embedded(config: Config) -> EmbeddedStore | None:
+    url = config.store.url
+    if not url.startswith(_EMBEDDED):
+        return None
+    from gateway.store.embedded import EmbeddedStore
+
+    return EmbeddedStore(Path(url.removeprefix(_EMBEDDED)))

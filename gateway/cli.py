@@ -1,8 +1,187 @@
-"""The command line."""
+"""
+The command line: arguments, dispatch and exit codes.
+
+Imports stay light here, because ``check`` and ``healthcheck`` run often and ``serve`` starts the store before it pays for the
+rest.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-def main() -> None:
+from gateway import __version__
+from gateway.errors import ConfigFault, GatewayError, StoreUnavailable, Unavailable
+
+if TYPE_CHECKING:
+    from gateway.config.load import Loaded
+
+OK, FAILED, UNAVAILABLE, BAD_CONFIG = 0, 1, 69, 78
+"""Exit codes; argparse gives 2 for wrong usage.  69 and 78 are EX_UNAVAILABLE and EX_CONFIG of sysexits.h."""
+
+_SEARCHED = (Path("config.yaml"), Path("/etc/gateway/config.yaml"))
+
+
+def main() -> int:
     """Entry point of ``gateway``."""
-    raise SystemExit(2)
+    return run(sys.argv[1:])
+
+
+def run(argv: list[str]) -> int:
+    """Do what the arguments ask.  Returns the exit code; what went wrong stands on stderr."""
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.command(arguments)
+    except ConfigFault as refused:
+        _tell(*refused.faults)
+        return BAD_CONFIG
+    except Unavailable as unavailable:
+        _tell(f"gateway: {unavailable}")
+        return UNAVAILABLE
+    except GatewayError as refusal:
+        _tell(f"gateway: {refusal.detail}")
+        return UNAVAILABLE if isinstance(refusal, StoreUnavailable) else FAILED
+    except KeyboardInterrupt:
+        _tell("gateway: interrupted")
+        return FAILED
+    return code
+
+
+def find_config(given: Path | None, environ: Mapping[str, str]) -> Path:
+    """
+    The configuration file: the given one, $GATEWAY_CONFIG, ./config.yaml or /etc/gateway/config.yaml.
+
+    Raises:
+        ConfigFault: There is none.
+    """
+    if given is not None:
+        return given
+    if environ.get("GATEWAY_CONFIG"):
+        return Path(environ["GATEWAY_CONFIG"])
+    for path in _SEARCHED:
+        if path.is_file():
+            return path
+    searched = ", ".join(("$GATEWAY_CONFIG", *map(str, _SEARCHED)))
+    raise ConfigFault([f"gateway: no configuration found ({searched}): write one, name one with -c, or use serve --to URL"])
+
+
+def _load(arguments: argparse.Namespace) -> Loaded:
+    if getattr(arguments, "to", None):
+        from gateway.config.direct import for_target
+
+        return for_target(arguments.to, os.environ)
+    from gateway.config.load import load_all
+
+    return load_all(find_config(arguments.config, os.environ), os.environ)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from gateway.app import serve
+
+    loaded = _load(arguments)
+    _tell(*(f"{warning} (warning)" for warning in loaded.warnings))
+    return serve(loaded.config, demo=arguments.demo)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from gateway.config.check import run as check
+
+    return check(find_config(arguments.config, os.environ))
+
+
+def _schema(_arguments: argparse.Namespace) -> int:
+    from gateway.config.model import Config
+
+    print(json.dumps(Config.model_json_schema(), indent=2))
+    return OK
+
+
+def _healthcheck(arguments: argparse.Namespace) -> int:
+    from gateway.ops.healthcheck import check
+
+    admin = _load(arguments).config.admin
+    trouble = check(admin.host, admin.port, live=arguments.live)
+    if trouble:
+        _tell(f"gateway: {trouble}")
+    return FAILED if trouble else OK
+
+
+def _clients_add(arguments: argparse.Namespace) -> int:
+    from gateway.enrol import enrol
+
+    password = sys.stdin.readline().rstrip("\r\n") if arguments.password else None
+    scopes, permissions = frozenset(arguments.scopes.split()), frozenset(arguments.permissions.split())
+    issued = enrol(_load(arguments).config, arguments.username, password, scopes, permissions)
+    print(json.dumps(issued))
+    return OK
+
+
+def _dash(value: str) -> str:
+    if value != "-":
+        raise argparse.ArgumentTypeError("only -, which reads it from stdin: an argument could be seen by everybody here")
+    return value
+
+
+def _demo_upstream(arguments: argparse.Namespace) -> int:
+    from gateway.ops import demo_upstream
+    from gateway.ops.listening import bind
+
+    sockets = bind(arguments.host, arguments.port, section="demo")
+    print(f"demo legacy API on http://{arguments.host}:{sockets[0].getsockname()[1]}", flush=True)
+    return demo_upstream.serve(sockets)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gateway", description="A reverse proxy that enforces OAuth2 in front of legacy APIs.")
+    parser.add_argument("--version", action="version", version=f"gateway {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the gateway")
+    source = serve.add_mutually_exclusive_group()
+    _add_config(source)
+    source.add_argument("--to", metavar="URL", help="no file: everything below / needs a token and goes to URL")
+    serve.add_argument("--demo", action="store_true", help="also run the demo legacy API, at the first upstream's first target")
+    serve.set_defaults(command=_serve)
+
+    check = commands.add_parser("check", help="check a configuration: exit 0, or 78 and every fault with its line")
+    _add_config(check)
+    check.set_defaults(command=_check)
+
+    commands.add_parser("schema", help="print the JSON Schema of config.yaml").set_defaults(command=_schema)
+
+    health = commands.add_parser("healthcheck", help="exit 0 when the gateway is ready (for container probes)")
+    _add_config(health)
+    health.add_argument("--live", action="store_true", help="ask only whether the process is alive")
+    health.set_defaults(command=_healthcheck)
+
+    clients = commands.add_parser("clients", help="the operator's way to make clients")
+    actions = clients.add_subparsers(required=True, metavar="ACTION")
+    add = actions.add_parser("add", help="make a client; prints client_id, client_key and client_secret once, as JSON")
+    _add_config(add)
+    add.add_argument("--username", help="the account that it belongs to, made if there is none (default: no account)")
+    add.add_argument("--password", metavar="-", type=_dash, help="- reads the new account's password from stdin (default: none)")
+    add.add_argument("--scopes", default="", help="all that it may be granted, separated by spaces")
+    add.add_argument("--permissions", default="", help="introspect:any, to introspect tokens of other clients")
+    add.set_defaults(command=_clients_add)
+
+    demo = commands.add_parser("demo-upstream", help="run the small legacy API of `make run`")
+    demo.add_argument("--host", default="127.0.0.1", help="address to bind (default %(default)s)")
+    demo.add_argument("--port", type=int, default=9000, help="port to bind (default %(default)s)")
+    demo.set_defaults(command=_demo_upstream)
+    return parser
+
+
+def _add_config(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "-c", "--config", type=Path, metavar="PATH", help="default: $GATEWAY_CONFIG, ./config.yaml, /etc/gateway/config.yaml"
+    )
+
+
+def _tell(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)

@@ -91,7 +91,7 @@ class DemoConnection(asyncio.Protocol):
     def _send(self, status: int, document: dict[str, object], *, close: bool) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        body = json.dumps(document).encode() + b"\n"
+        body = json.dumps(document).encode()
         lines = [
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
             f"Server: {NAME}",

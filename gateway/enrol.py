@@ -1,0 +1,71 @@
+"""``gateway clients add``: the authority's function on the configured store, beside a running gateway or without one."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from gateway.authority.hasher import Hasher
+from gateway.authority.operators import add_client
+from gateway.config.model import Config
+from gateway.errors import InvalidInput
+from gateway.modes import answers, reach
+from gateway.store.clients import RedisClients
+from gateway.store.connect import connect
+from gateway.store.embedded import EmbeddedStore
+
+
+def enrol(
+    config: Config, username: str | None, password: str | None, scopes: frozenset[str], permissions: frozenset[str]
+) -> dict[str, str]:
+    """
+    Make a client and return what is shown of it once.
+
+    Raises:
+        GatewayError: What was asked breaks a rule; its ``detail`` says which.
+        Unavailable: The store can't be had.
+    """
+    strangers = " ".join(sorted(scopes - set(config.oauth.scopes)))
+    if strangers:
+        raise InvalidInput(f"oauth.scopes does not define {strangers}")
+    with ExitStack() as ends:
+        socket_path = _socket(config, ends)
+        return asyncio.run(_enrol(config, socket_path, username, password, scopes, permissions))
+
+
+def _socket(config: Config, ends: ExitStack) -> Path | None:
+    """The embedded store's socket: the running gateway's, or that of a store which runs for this command only."""
+    if not config.store.url.startswith("embedded:"):
+        return None
+    store = EmbeddedStore(Path(config.store.url.removeprefix("embedded:")))
+    if asyncio.run(_is_up(config, store.socket_path)):
+        return store.socket_path
+    ends.callback(store.stop)
+    return store.start()
+
+
+async def _is_up(config: Config, socket_path: Path) -> bool:
+    redis = connect(config.store, socket_path=socket_path)
+    try:
+        return await answers(redis)
+    finally:
+        await redis.aclose()
+
+
+async def _enrol(
+    config: Config, socket_path: Path | None, username: str | None, password: str | None, scopes: frozenset[str],
+    permissions: frozenset[str],
+) -> dict[str, str]:
+    redis, hasher = connect(config.store, socket_path=socket_path), Hasher()
+    try:
+        await reach(config, redis)
+        clients = RedisClients(redis, config.store.prefix)
+        issued = await add_client(
+            clients, hasher, username=username, password=password, scopes=scopes, permissions=permissions
+        )
+        return asdict(issued)
+    finally:
+        hasher.close()
+        await redis.aclose()

@@ -1,0 +1,109 @@
+"""The data plane and the authority of one process: everything that answers on the public port."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from gateway.authority.application import RUNNER_OPTIONS, build
+from gateway.authority.hasher import Hasher
+from gateway.config.model import Config
+from gateway.edge.listener import Edge
+from gateway.guard.verdicts import Verdicts
+from gateway.ops.channel import WorkerEnd
+from gateway.ops.stopping import Stop
+from gateway.routing import Router
+from gateway.store.clients import RedisClients
+from gateway.store.connect import connect
+from gateway.store.dial import find_address
+from gateway.store.link import VerdictLink
+from gateway.store.tokens import RedisTokens
+from gateway.telemetry.accesslog import AccessLog
+from gateway.telemetry.metrics import Registry
+
+Protocol = asyncio.Protocol
+
+
+class Worker:
+    """Joins edge, guard, authority and store on the running event loop."""
+
+    def __init__(self, config: Config, *, socket_path: Path | None, registry: Registry) -> None:
+        """``socket_path`` is where the embedded store listens, None for an external one."""
+        self._config = config
+        store = config.store
+        address, login = find_address(store, socket_path)
+        timeout = store.timeout.total_seconds()
+        self.redis = connect(store, socket_path=socket_path)
+        self._link = VerdictLink(address, login, prefix=store.prefix, timeout=timeout, registry=registry)
+        verdicts = Verdicts(self._link, clock=asyncio.get_running_loop().time, registry=registry)
+        self._hasher = Hasher()
+        clients, tokens = RedisClients(self.redis, store.prefix), RedisTokens(self.redis, store.prefix)
+        application = build(config, clients, tokens, self._hasher, registry=registry)
+        self._authority = web.AppRunner(application, handle_signals=False, shutdown_timeout=1, **RUNNER_OPTIONS)
+        self._access_log = AccessLog(1, registry, readable=os.isatty(1))
+        self._edge = Edge(config, Router(config), verdicts, self._connect_authority, registry, self._access_log)
+
+    @property
+    def connections(self) -> int:
+        """Client connections that are open."""
+        return self._edge.connections
+
+    async def start(self, sockets: list[socket.socket]) -> None:
+        """Connect to the store in the background and serve on bound sockets."""
+        await self._authority.setup()
+        await self._link.start()
+        await self._edge.start(sockets)
+
+    async def drain(self) -> None:
+        """Stop accepting and let the requests in flight end, for ``drain_timeout`` at most."""
+        await self._edge.drain(self._config.drain_timeout.total_seconds())
+
+    async def close(self) -> None:
+        """End what is left, the store's connections last."""
+        await self._edge.drain(0)
+        await self._authority.cleanup()
+        self._hasher.close()
+        await self._link.close()
+        await self.redis.aclose()
+        self._access_log.close()
+
+    async def _connect_authority(self, factory: Callable[[], Protocol]) -> tuple[asyncio.Transport, Any]:
+        """A new connection between the edge and the authority: a socket pair, no name, no port, no file."""
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        server = self._authority.server
+        if server is None:
+            raise ConnectionRefusedError("the authority is stopped")
+        await loop.connect_accepted_socket(server, sock=theirs)
+        return await loop.create_connection(factory, sock=ours)
+
+
+def work(config: Config, sockets: list[socket.socket], socket_path: Path | None, channel: socket.socket) -> int:
+    """The life of a forked worker: serve until the supervisor's SIGTERM, then drain.  Returns the exit code."""
+
+    async def live() -> None:
+        stop = Stop()
+        stop.listen(asyncio.get_running_loop(), signal.SIGTERM)
+        registry = Registry()
+        worker = Worker(config, socket_path=socket_path, registry=registry)
+        await worker.start(sockets)
+        end = WorkerEnd(channel, registry)
+        await end.start()
+        await stop.asked.wait()
+        await stop.unless_forced(worker.drain())
+        await worker.close()
+        await end.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(live())
+    return 0
