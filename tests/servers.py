@@ -155,7 +155,7 @@ def wait_for(condition: Any, seconds: float = 10.0) -> None:
 
 def fake_redis(server: FakeServer | None = None) -> FakeAsyncRedis:
     """A client of an emulated server (of its own by default) that can run our scripts; to be closed with ``aclose()``."""
-    return FakeAsyncRedis(server=server or FakeServer(), decode_responses=False)
+    return FakeAsyncRedis(server=server or FakeServer(), decode_responses=False, max_connections=10_000)
 
 
 # fakeredis has Lua with cjson but without cmsgpack: lend it Python's.

@@ -74,6 +74,10 @@ class Keys:
         """When a credential last got a token."""
         return self._of("lu", client_key)
 
+    def last_uses(self, partition: str) -> bytes:
+        """What the keys of a partition's last uses begin with."""
+        return self._in_partition("lu", partition, "")
+
     def account(self, username: str) -> bytes:
         """The record of an account."""
         return f"{self._prefix}:ac:{{{username}}}".encode()

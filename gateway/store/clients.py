@@ -1,0 +1,199 @@
+"""Accounts, clients and credentials on Redis; implements `gateway.oauth.ports.ClientStore`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from redis.asyncio import Redis
+
+from gateway.oauth.records import Account, Client, Credential
+from gateway.oauth.tokens import find_partition, is_client_id, is_client_key
+from gateway.store import codec
+from gateway.store.keys import Keys
+from gateway.store.script import Script, answering
+
+CLAIM_MS = 60_000
+"""How long a username stays claimed without becoming an account."""
+PROVISIONAL_MS = 120_000
+"""How long a client lives that nobody keeps."""
+LONGEST_TOKEN = timedelta(days=400)
+"""A retired credential is remembered that long: no token may live longer."""
+
+_ADD_CREDENTIAL = Script("add_credential")
+_CHANGE_CLIENT = Script("change_client")
+_CHANGE_PASSWORD_HASH = Script("change_password_hash")
+_CLAIM_USERNAME = Script("claim_username")
+_CONFIRM_USERNAME = Script("confirm_username")
+_CREATE_CLIENT = Script("create_client")
+_DELETE_CLIENT = Script("delete_client")
+_FIND_CREDENTIALS = Script("find_credentials")
+_FIND_WITH_CLIENT = Script("find_with_client")
+_KEEP_CLIENT = Script("keep_client")
+_LINK_CLIENT = Script("link_client")
+_RELEASE_USERNAME = Script("release_username")
+_RETIRE_CREDENTIAL = Script("retire_credential")
+_UNLINK_CLIENT = Script("unlink_client")
+
+
+class RedisClients:
+    """Everything raises `StoreUnavailable` when the store does not answer, refuses, or holds a corrupt record."""
+
+    def __init__(self, redis: Redis, prefix: str = "gw", *, longest_token: timedelta = LONGEST_TOKEN) -> None:
+        """``longest_token``: no token or chain lives longer than this."""
+        self._redis = redis
+        self._keys = Keys(prefix)
+        self._longest_ms = longest_token // timedelta(milliseconds=1)
+
+    async def find_client(self, client_id: str) -> Client | None:
+        """The client, or None (also for a string that is no client id)."""
+        if not is_client_id(client_id):
+            return None
+        with answering("find_client"):
+            value = await self._get(self._keys.client(client_id))
+            return None if value is None else codec.decode_client(value)
+
+    async def find_credential(self, client_key: str) -> tuple[Client, Credential] | None:
+        """A live, unexpired credential with its client, in one round trip; None if either is missing."""
+        if not is_client_key(client_key):
+            return None
+        clients = self._keys.clients(client_key[4:7])
+        found = await _FIND_WITH_CLIENT(self._redis, [self._keys.credential(client_key)], ["credential", clients])
+        if found is None or found[1] is None:
+            return None
+        with answering("find_credential"):
+            client, credential = codec.decode_client(found[1]), codec.decode_credential(found[0])
+        return (client, credential) if client_key in client.keys else None
+
+    async def find_credentials(self, client_id: str) -> tuple[Client, list[Credential]] | None:
+        """A client with all its live, unexpired credentials, oldest first."""
+        if not is_client_id(client_id):
+            return None
+        found = await _FIND_CREDENTIALS(self._redis, [self._keys.client(client_id)], [self._credentials(client_id)])
+        if found is None:
+            return None
+        with answering("find_credentials"):
+            return codec.decode_client(found[0]), [codec.decode_credential(value) for value in found[1:]]
+
+    async def find_account(self, username: str) -> Account | None:
+        """The confirmed account of a (lower-cased) username."""
+        with answering("find_account"):
+            value = await self._get(self._keys.account(username))
+            return None if value is None else codec.decode_account(value)
+
+    async def claim_username(self, username: str, claim: str) -> bool:
+        """Reserve a free username for 60 s under a random ``claim``; True again for the same claim, False when taken."""
+        keys = [self._keys.account(username), self._keys.claim(username)]
+        return _done(await _CLAIM_USERNAME(self._redis, keys, [claim, CLAIM_MS]))
+
+    async def confirm_username(self, account: Account, claim: str) -> bool:
+        """Turn a claim into the account; repeatable; False when the claim was lost meanwhile."""
+        keys = [self._keys.account(account.username), self._keys.claim(account.username)]
+        return _done(await _CONFIRM_USERNAME(self._redis, keys, [claim, codec.encode_account(account, claim)]))
+
+    async def release_username(self, username: str, claim: str) -> None:
+        """Give a claim up.  Does nothing to a confirmed account or somebody else's claim."""
+        await _RELEASE_USERNAME(self._redis, [self._keys.claim(username)], [claim])
+
+    async def change_password_hash(self, username: str, old: str, new: str) -> bool:
+        """Replace the hash of an account's password; False when the account is gone or has another hash than ``old``."""
+        return _done(await _CHANGE_PASSWORD_HASH(self._redis, [self._keys.account(username)], [old, new]))
+
+    async def create_client(self, client: Client, credential: Credential, *, provisional: bool) -> None:
+        """Write a new client with its first credential; a provisional one vanishes after 120 s unless kept."""
+        keys = [self._keys.client(client.client_id), self._keys.credential(credential.client_key)]
+        life = PROVISIONAL_MS if provisional else 0
+        await _CREATE_CLIENT(
+            self._redis, keys, [codec.encode_client(client), codec.encode_credential(_owned(credential, client)), life]
+        )
+
+    async def keep_client(self, client_id: str) -> bool:
+        """Make a provisional client permanent, its credentials too; False when it has vanished."""
+        return _done(await _KEEP_CLIENT(self._redis, [self._keys.client(client_id)], [self._credentials(client_id)]))
+
+    async def link_client(self, username: str, client_id: str, *, at_most: int) -> bool:
+        """Add a client to its account; False when the account is gone or already has ``at_most`` clients."""
+        return _done(await _LINK_CLIENT(self._redis, [self._keys.account(username)], [client_id, at_most]))
+
+    async def unlink_client(self, username: str, client_id: str) -> None:
+        """Take a client off its account."""
+        await _UNLINK_CLIENT(self._redis, [self._keys.account(username)], [client_id])
+
+    async def delete_client(self, client_id: str) -> bool:
+        """Delete a client and its credentials: all its tokens are dead at once.  False when there was none."""
+        if not is_client_id(client_id):
+            return False
+        keys = [self._keys.client(client_id), self._keys.live_chains(client_id)]
+        prefixes: list[bytes | str | int] = [self._credentials(client_id), self._keys.last_uses(client_id[4:7])]
+        return _done(await _DELETE_CLIENT(self._redis, keys, prefixes))
+
+    async def change_client(
+        self, client_id: str, *, enabled: bool | None = None, scopes: frozenset[str] | None = None,
+        permissions: frozenset[str] | None = None, end_tokens: bool = False,
+    ) -> Client | None:  # fmt: skip
+        """Change what is given, atomically; ``end_tokens`` raises the epoch.  The client as it is now, or None."""
+        if not is_client_id(client_id):
+            return None
+        value = await _CHANGE_CLIENT(
+            self._redis,
+            [self._keys.client(client_id)],
+            [
+                "" if enabled is None else int(enabled),
+                int(scopes is not None), codec.join(scopes or ()),
+                int(permissions is not None), codec.join(permissions or ()),
+                int(end_tokens),
+            ],
+        )  # fmt: skip
+        with answering("change_client"):
+            return None if value is None else codec.decode_client(value)
+
+    async def add_credential(self, credential: Credential, *, at_most: int) -> bool:
+        """Add a credential to its client; False when the client is gone or already has ``at_most``."""
+        keys = [self._keys.client(credential.client_id), self._keys.credential(credential.client_key)]
+        return _done(
+            await _ADD_CREDENTIAL(
+                self._redis, keys, [codec.encode_credential(credential), at_most, self._credentials(credential.client_id)]
+            )
+        )
+
+    async def retire_credential(self, client_id: str, client_key: str, *, end_tokens: bool) -> bool:
+        """End a credential, and with ``end_tokens`` whatever was issued with it; False when it was not the client's."""
+        if not is_client_id(client_id) or find_partition(client_key) != client_id[4:7] or not is_client_key(client_key):
+            return False
+        keys = [self._keys.client(client_id), self._keys.credential(client_key)]
+        return _done(await _RETIRE_CREDENTIAL(self._redis, keys, [client_key, int(end_tokens), self._longest_ms]))
+
+    async def last_used(self, client_keys: list[str]) -> list[int]:
+        """When each credential last got a token, in ms; 0: never."""
+        with answering("last_used"):
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for client_key in client_keys:
+                    pipeline.get(self._keys.last_used(client_key))
+                return [int(value or 0) for value in await pipeline.execute()]
+
+    async def now_ms(self) -> int:
+        """The store's clock."""
+        return await read_clock(self._redis)
+
+    async def _get(self, key: bytes) -> bytes | None:
+        value: Any = await self._redis.get(key)
+        return None if value is None else bytes(value)
+
+    def _credentials(self, client_id: str) -> bytes:
+        return self._keys.credentials(client_id[4:7])
+
+
+async def read_clock(redis: Redis) -> int:
+    """The store's clock in ms."""
+    with answering("now"):
+        seconds, microseconds = await redis.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def _done(answer: Any) -> bool:
+    return bool(answer == 1)
+
+
+def _owned(credential: Credential, client: Client) -> Credential:
+    return replace(credential, client_id=client.client_id)

@@ -1,0 +1,40 @@
+-- Add a credential to its client.
+--
+-- KEYS[1]  client
+-- KEYS[2]  credential
+-- ARGV     1 credential (packed), 2 most credentials (> 0), 3 credential prefix
+--
+-- Reads the client's other credentials under the prefix too (same hash tag); those whose time has come don't count.
+-- Returns 1 (again for the same client key), or 0 when the client is gone or has that many already.
+local client = read("client", KEYS[1])
+if not client then
+  return 0
+end
+local credential = cmsgpack.unpack(ARGV[1])
+if position(client.k, credential.k) then
+  return 1
+end
+local live = {}
+for _, client_key in ipairs(client.k) do
+  if redis.call("EXISTS", ARGV[3] .. client_key) == 1 then
+    live[#live + 1] = client_key
+  end
+end
+if #live >= tonumber(ARGV[2]) then
+  return 0
+end
+
+if credential.i == 0 then
+  credential.i = now_ms()
+end
+live[#live + 1] = credential.k
+client.k = live
+write(KEYS[1], client)
+redis.call("SET", KEYS[2], cmsgpack.pack(credential))
+local life = redis.call("PTTL", KEYS[1]) -- that of a provisional client, else negative
+if life > 0 then
+  redis.call("PEXPIRE", KEYS[2], life)
+elseif credential.x > 0 then
+  redis.call("PEXPIREAT", KEYS[2], credential.x)
+end
+return 1

@@ -1,0 +1,55 @@
+-- Store a new access token and, if there is a refresh token, the chain that it begins; index the chain, and take the
+-- refresh tokens (never access tokens) from the client's oldest chains when it has too many.
+--
+-- KEYS[1]  client           KEYS[4]  last use of the credential
+-- KEYS[2]  credential       KEYS[5]  chain
+-- KEYS[3]  access token     KEYS[6]  index of the client's live chains
+-- ARGV     1 client key, 2 scopes, 3 access digest (base64url), 4 access ttl (ms, > 0), 5 chain id ("" for none; then 6-8
+--          and KEYS 5-6 are not used), 6 refresh digest, 7 refresh ttl (ms, > 0), 8 most live chains (> 0), 9 chain prefix
+--
+-- Touches the chains under the prefix too (same hash tag).
+-- Returns 1 when stored, 0 when the client is gone or disabled or the credential is no more.
+local client_key, scopes, chain_id, chain_prefix = ARGV[1], ARGV[2], ARGV[5], ARGV[9]
+local access_ttl, refresh_ttl, most = tonumber(ARGV[4]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local now = now_ms()
+
+local client = read("client", KEYS[1])
+if not may_act(client, client_key, KEYS[2]) then
+  return 0
+end
+
+-- A chain without a refresh token: it only remembers its access tokens, for revocation.
+local function strip(id)
+  local key = chain_prefix .. id
+  local chain = read("chain", key)
+  if chain then
+    chain.d, chain.p, chain.t, chain.q, chain.b, chain.y = "", nil, nil, nil, nil, nil
+    store_chain(key, chain, now)
+  end
+end
+
+store_token(KEYS[3], client, client_key, chain_id, scopes, now, access_ttl)
+store_last_use(KEYS[4], now)
+if chain_id == "" then
+  return 1
+end
+
+redis.call("ZREMRANGEBYSCORE", KEYS[6], "-inf", now)
+-- At most 64 a call: a limit that was lowered by far is reached step by step, without blocking the store.
+local surplus = math.min(redis.call("ZCARD", KEYS[6]) - most + 1, 64)
+if surplus > 0 then
+  local oldest = redis.call("ZPOPMIN", KEYS[6], surplus)
+  for i = 1, #oldest, 2 do
+    strip(oldest[i])
+  end
+end
+
+local expires = now + refresh_ttl
+local chain = {
+  c = client.c, k = client_key, s = scopes, e = client.e, i = now, x = expires, d = ARGV[6], a = { ARGV[3], now + access_ttl },
+}
+store_chain(KEYS[5], chain, now)
+redis.call("ZADD", KEYS[6], expires, chain_id)
+-- EXPIRE ... GT would skip a key that has no TTL yet; the last score is exact.
+redis.call("PEXPIREAT", KEYS[6], redis.call("ZRANGE", KEYS[6], -1, -1, "WITHSCORES")[2])
+return 1

@@ -1,0 +1,22 @@
+-- Make a provisional client permanent, its credentials too.
+--
+-- KEYS[1]  client
+-- ARGV     1 credential prefix
+--
+-- Touches the credentials under the prefix too (same hash tag).
+-- Returns 1, or 0 when the client has vanished.
+local client = read("client", KEYS[1])
+if not client then
+  return 0
+end
+redis.call("PERSIST", KEYS[1])
+for _, client_key in ipairs(client.k) do
+  local key = ARGV[1] .. client_key
+  local credential = read("credential", key)
+  if credential and credential.x > 0 then
+    redis.call("PEXPIREAT", key, credential.x)
+  else
+    redis.call("PERSIST", key)
+  end
+end
+return 1

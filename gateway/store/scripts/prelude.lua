@@ -1,0 +1,84 @@
+-- What stands before each script: the clock, packed records, and the rules that several scripts share.
+--
+-- Fields of the packed records (gateway/store/codec.py):
+--   client      c id, a account, n enabled (1/0), s scopes, p permissions, e epoch, k keys, r retired, i issued
+--   credential  c client id, k client key, d digest, i issued, x expires (0 never)
+--   token       c client id, k client key, h chain id ("" none), s scopes, e epoch, i issued, x expires
+--   chain       c client id, k client key, s scopes, e epoch, i issued, x expires, d current digest ("" none any more),
+--               a live access tokens, oldest first: digest in base64url, expiry, digest, expiry, ...
+--               and since its first rotation: p previous digest, t when, q scopes asked for then, b sealed successor
+--               (absent without a grace), y expiry of the successor's access token
+--   account     u username, h password hash, c client ids, i issued, m the claim that it grew from
+-- A field that is not named here belongs to a newer version: it stays.
+
+local MAX_ACCESS = 256 -- live access tokens of one chain
+local LAST_USE_KEPT = 400 * 24 * 3600 * 1000 -- ms
+
+-- The store's clock in ms; no script is told the time.
+local function now_ms()
+  local time = redis.call("TIME")
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- The record at a key, or nil; an error that names the kind when anything else is there.
+local function read(kind, key)
+  local value = redis.pcall("GET", key)
+  if not value then
+    return nil
+  end
+  local whole, record = pcall(cmsgpack.unpack, value)
+  if not whole or type(record) ~= "table" then
+    error("CORRUPT:" .. kind)
+  end
+  return record
+end
+
+local function write(key, record)
+  redis.call("SET", key, cmsgpack.pack(record), "KEEPTTL")
+end
+
+local function position(list, item)
+  for i, other in ipairs(list) do
+    if other == item then
+      return i
+    end
+  end
+  return nil
+end
+
+-- Whether a client may get tokens now with this credential.
+local function may_act(client, client_key, credential)
+  return client and client.n == 1 and position(client.k, client_key) and redis.call("EXISTS", credential) == 1
+end
+
+local function store_token(key, client, client_key, chain_id, scopes, now, ttl)
+  local token = { c = client.c, k = client_key, h = chain_id, s = scopes, e = client.e, i = now, x = now + ttl }
+  redis.call("SET", key, cmsgpack.pack(token), "PXAT", now + ttl)
+end
+
+local function store_last_use(key, now)
+  redis.call("SET", key, now, "PX", LAST_USE_KEPT)
+end
+
+-- Write a chain for as long as its refresh token or one of its access tokens lives.
+local function store_chain(key, chain, now)
+  local till = chain.d ~= "" and chain.x or 0
+  for i = 2, #chain.a, 2 do
+    till = math.max(till, chain.a[i])
+  end
+  if till > now then
+    redis.call("SET", key, cmsgpack.pack(chain), "PXAT", till)
+  else
+    redis.call("DEL", key)
+  end
+end
+
+-- End a chain with all its access tokens; token_prefix and a digest make the key of one (same hash tag).
+local function end_chain(key, chain_id, chain, index, token_prefix)
+  redis.call("DEL", key)
+  redis.call("ZREM", index, chain_id)
+  for i = 1, #chain.a, 2 do
+    redis.call("DEL", token_prefix .. chain.a[i])
+  end
+end
+

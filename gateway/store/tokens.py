@@ -1,0 +1,125 @@
+"""Access tokens and chains of refresh tokens on Redis; implements `gateway.oauth.ports.TokenStore`."""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+
+from redis.asyncio import Redis
+
+from gateway.oauth.ports import NewTokens, Refreshed, RefreshOutcome
+from gateway.oauth.records import AccessToken, Chain, Client
+from gateway.oauth.tokens import AccessRef, RefreshRef, text
+from gateway.store import codec
+from gateway.store.clients import read_clock
+from gateway.store.keys import Keys
+from gateway.store.script import Argument, Script, answering
+
+_FIND_WITH_CLIENT = Script("find_with_client")
+_ISSUE = Script("issue")
+_REFRESH = Script("refresh")
+_REVOKE_ACCESS = Script("revoke_access")
+_REVOKE_CHAIN = Script("revoke_chain")
+
+
+class RedisTokens:
+    """Everything raises `StoreUnavailable` when the store does not answer, refuses, or holds a corrupt record."""
+
+    def __init__(self, redis: Redis, prefix: str = "gw") -> None:
+        self._redis = redis
+        self._keys = Keys(prefix)
+
+    async def issue(
+        self, client: Client, client_key: str, tokens: NewTokens, scopes: frozenset[str], *,
+        access_ttl_ms: int, refresh_ttl_ms: int, max_live_chains: int,
+    ) -> bool:  # fmt: skip
+        """
+        Store a new access token and, where ``tokens.refresh`` is given, its chain.
+
+        A chain over ``max_live_chains`` takes the refresh token from the client's oldest one, never its access tokens.
+        False when the client is gone or disabled, or the credential was retired meanwhile.
+        """
+        access, refresh, at = tokens.access, tokens.refresh, self._keys
+        keys = [at.client(client.client_id), at.credential(client_key), at.token(access), at.last_used(client_key)]
+        args: list[Argument] = [client_key, codec.join(scopes), text(access.digest), access_ttl_ms]
+        if refresh is None:
+            args += ["", b"", 0, 0, b""]
+        else:
+            keys += [at.chain(refresh.partition, refresh.chain_id), at.live_chains(client.client_id)]
+            args += [refresh.chain_id, refresh.digest, refresh_ttl_ms, max_live_chains, at.chains(refresh.partition)]
+        return bool(await _ISSUE(self._redis, keys, args) == 1)
+
+    async def refresh(
+        self, client_id: str, client_key: str, presented: RefreshRef, tokens: NewTokens, scopes: frozenset[str] | None, *,
+        access_ttl_ms: int, grace_ms: int,
+    ) -> Refreshed:  # fmt: skip
+        """
+        Present a refresh token: one script decides, rotates and keeps or discards the minted successor.
+
+        ``scopes`` None means the scope of the presented token.  ``tokens.refresh`` is of the presented token's chain.
+        """
+        if not self._share_a_slot(client_id, client_key, presented.partition):
+            return Refreshed(RefreshOutcome.UNKNOWN)
+        if tokens.refresh is None or tokens.refresh.chain_id != presented.chain_id:
+            raise ValueError("the successor must be of the presented token's chain")
+        at = self._keys
+        answer = await _REFRESH(
+            self._redis,
+            [
+                at.client(client_id), at.credential(client_key), at.last_used(client_key),
+                at.chain(presented.partition, presented.chain_id), at.live_chains(client_id), at.token(tokens.access),
+            ],
+            [
+                client_id, client_key, presented.chain_id, presented.digest, tokens.refresh.digest,
+                text(tokens.access.digest), tokens.sealed, codec.join(scopes or ()), int(scopes is not None),
+                access_ttl_ms, grace_ms, at.tokens(presented.partition),
+            ],
+        )  # fmt: skip
+        outcome = RefreshOutcome(answer[0].decode("ascii"))
+        granted = frozenset(answer[1].decode("ascii").split()) if len(answer) > 1 else frozenset()
+        if outcome is RefreshOutcome.REPEATED:
+            return Refreshed(outcome, granted, answer[2] // 1000, answer[3])
+        return Refreshed(outcome, granted, access_ttl_ms // 1000 if outcome is RefreshOutcome.ROTATED else 0)
+
+    async def find_access(self, ref: AccessRef) -> tuple[AccessToken, Client | None] | None:
+        """The record of an access token with its client (None when the client is gone)."""
+        found = await self._find("token", self._keys.token(ref), ref.partition)
+        if found is None:
+            return None
+        with answering("find_access"):
+            return codec.decode_token(found[0]), None if found[1] is None else codec.decode_client(found[1])
+
+    async def find_refresh(self, ref: RefreshRef) -> tuple[Chain, Client | None] | None:
+        """The chain whose *current* refresh token this is, with its client; None for a spent or unknown one."""
+        found = await self._find("chain", self._keys.chain(ref.partition, ref.chain_id), ref.partition)
+        if found is None:
+            return None
+        with answering("find_refresh"):
+            chain = codec.decode_chain(found[0], ref.chain_id)
+            if not compare_digest(chain.current, ref.digest):
+                return None
+            return chain, None if found[1] is None else codec.decode_client(found[1])
+
+    async def revoke_access(self, client_id: str, ref: AccessRef) -> bool:
+        """End an access token if it is the client's; False (and nothing done) otherwise."""
+        args: list[Argument] = [client_id, text(ref.digest), self._keys.chains(ref.partition)]
+        return bool(await _REVOKE_ACCESS(self._redis, [self._keys.token(ref)], args) == 1)
+
+    async def revoke_refresh(self, client_id: str, ref: RefreshRef) -> bool:
+        """End the chain and its access tokens if it is the client's, whichever token of the chain was presented."""
+        if client_id[4:7] != ref.partition:
+            return False
+        keys = [self._keys.chain(ref.partition, ref.chain_id), self._keys.live_chains(client_id)]
+        args: list[Argument] = [client_id, ref.chain_id, self._keys.tokens(ref.partition)]
+        return bool(await _REVOKE_CHAIN(self._redis, keys, args) == 1)
+
+    async def now_ms(self) -> int:
+        """The store's clock."""
+        return await read_clock(self._redis)
+
+    async def _find(self, kind: str, key: bytes, partition: str) -> tuple[bytes, bytes | None] | None:
+        found = await _FIND_WITH_CLIENT(self._redis, [key], [kind, self._keys.clients(partition)])
+        return None if found is None else (found[0], found[1])
+
+    @staticmethod
+    def _share_a_slot(client_id: str, client_key: str, partition: str) -> bool:
+        return client_id[4:7] == client_key[4:7] == partition
