@@ -1,0 +1,23 @@
+"""What is measured, by name; each takes the stage and the running peers and gives tables and targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.peers.peer import Peer
+from benchmarks.report import Report
+from benchmarks.stage import Running, Stage
+from benchmarks.workloads import authorized, cold, disturbed, downloads, idle, issue, scopes, startup
+
+Workload = Callable[[Stage, list[tuple[Peer, Running]], Report], None]
+
+WORKLOADS: dict[str, Workload] = {
+    "authorized": authorized.run,
+    "scopes": scopes.run,
+    "cold": cold.run,
+    "downloads": downloads.run,
+    "idle": idle.run,
+    "startup": startup.run,
+    "issue": issue.run,
+    "disturbed": disturbed.run,
+}

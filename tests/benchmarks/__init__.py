@@ -1,0 +1,1 @@
+"""The benchmark's own reading of wrk, /proc and nginx; nothing is timed here."""
