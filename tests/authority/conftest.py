@@ -1,0 +1,158 @@
+"""The authority's application over fakeredis, with the real adapters and the real scripts."""
+
+from __future__ import annotations
+
+import logging
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient
+
+from gateway.authority.application import RUNNER_OPTIONS, build
+from gateway.authority.hasher import Hasher
+from gateway.authority.operators import add_client
+from gateway.config.model import Config
+from gateway.errors import StoreUnavailable
+from gateway.oauth.secrets import IssuedKey
+from gateway.store.clients import RedisClients
+from gateway.store.tokens import RedisTokens
+from gateway.telemetry.metrics import Registry
+from tests.servers import fake_redis
+
+PASSWORD = "client-password"
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    """The header of HTTP Basic."""
+    return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def by(issued: IssuedKey) -> dict[str, str]:
+    """The header of a client's key and secret."""
+    return basic(issued.client_key, issued.client_secret)
+
+
+class Breakable:
+    """A store adapter whose next calls fail: every one, or those named."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.broken: set[str] = set()
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        method = getattr(self._store, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls.append(name)
+            if name in self.broken or "*" in self.broken:
+                raise StoreUnavailable(f"{name}: test")
+            return await method(*args, **kwargs)
+
+        return call
+
+
+@dataclass
+class House:
+    """A running authority with its store."""
+
+    http: TestClient[Any, Any]
+    clients: Any
+    tokens: Any
+    hasher: Hasher
+    registry: Registry
+    issued: list[str] = field(default_factory=list)
+    """Every secret that was handed out, for the test that none shows in a log."""
+
+    async def client(self, scopes: str = "", permissions: str = "", username: str | None = None) -> IssuedKey:
+        """A client, made as the operator does: without hashing anything."""
+        issued = await add_client(
+            self.clients, self.hasher, username=username,
+            scopes=frozenset(scopes.split()), permissions=frozenset(permissions.split()),
+        )
+        self.issued.append(issued.client_secret)
+        return issued
+
+    async def register(self, username: str = "ann", password: str = PASSWORD) -> IssuedKey:
+        """An account with its first client, over HTTP."""
+        answer = await self.http.post("/v1/register", json={"username": username, "password": password})
+        assert answer.status == 201, await answer.text()
+        issued = IssuedKey(**await answer.json())
+        self.issued.append(issued.client_secret)
+        return issued
+
+    async def post(self, name: str, headers: dict[str, str], **form: str) -> ClientResponse:
+        """A form to an OAuth endpoint."""
+        return await self.http.post(f"/v1/oauth/{name}", headers=headers, data=form)
+
+    async def token(self, client: IssuedKey, **form: str) -> dict[str, Any]:
+        """A pair of tokens."""
+        answer = await self.post("token", by(client), grant_type="client_credentials", **form)
+        assert answer.status == 200, await answer.text()
+        return self._noted(await answer.json())
+
+    async def refresh(self, client: IssuedKey, refresh_token: str, **form: str) -> tuple[int, dict[str, Any]]:
+        """Present a refresh token."""
+        answer = await self.post("token", by(client), grant_type="refresh_token", refresh_token=refresh_token, **form)
+        return answer.status, self._noted(await answer.json())
+
+    async def introspect(self, client: IssuedKey, token: str) -> dict[str, Any]:
+        """What introspection says."""
+        answer = await self.post("introspect", by(client), token=token)
+        assert answer.status == 200, await answer.text()
+        found: dict[str, Any] = await answer.json()
+        return found
+
+    async def is_active(self, client: IssuedKey, token: str) -> bool:
+        """Whether a token lives."""
+        return (await self.introspect(client, token))["active"] is True
+
+    def count(self, name: str, labels: str = "") -> float:
+        """A counter's value."""
+        series = self.registry.snapshot().get(name, {"series": {}})["series"]
+        return float(series.get(labels, 0))
+
+    def _noted(self, document: dict[str, Any]) -> dict[str, Any]:
+        self.issued += [document[name] for name in ("access_token", "refresh_token") if name in document]
+        return document
+
+
+MakeHouse = Callable[..., Awaitable[House]]
+
+
+@pytest.fixture
+def hasher() -> Iterator[Hasher]:
+    """The real one."""
+    hasher = Hasher()
+    yield hasher
+    hasher.close()
+
+
+@pytest.fixture
+def house_with(aiohttp_client: Any, hasher: Hasher) -> MakeHouse:
+    """Makes a house with other ``oauth`` settings."""
+
+    async def make(**oauth: Any) -> House:
+        config = Config.model_validate({"oauth": {"registration": "open", **oauth}})
+        redis = fake_redis()
+        clients, tokens, registry = Breakable(RedisClients(redis)), Breakable(RedisTokens(redis)), Registry()
+        app = build(config, clients, tokens, hasher, registry=registry)
+        http = await aiohttp_client(app, server_kwargs=RUNNER_OPTIONS)
+        return House(http, clients, tokens, hasher, registry)
+
+    return make
+
+
+@pytest.fixture
+async def house(house_with: MakeHouse) -> House:
+    """The shipped configuration: no scopes in use, registration open."""
+    return await house_with()
+
+
+@pytest.fixture(autouse=True)
+def _all_levels(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
