@@ -29,6 +29,12 @@ _SEARCHED = (Path("config.yaml"), Path("/etc/gateway/config.yaml"))
 
 def main() -> int:
     """Entry point of ``gateway``."""
+    if os.getpid() == 1:  # in a container
+        from gateway.ops.first_process import divide
+
+        code = divide()
+        if code is not None:
+            return code
     return run(sys.argv[1:])
 
 
