@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.authority.application import RUNNER_OPTIONS, build
 from gateway.authority.hasher import Hasher
@@ -141,7 +141,9 @@ def house_with(aiohttp_client: Any, hasher: Hasher) -> MakeHouse:
         redis = fake_redis()
         clients, tokens, registry = Breakable(RedisClients(redis)), Breakable(RedisTokens(redis)), Registry()
         app = build(config, clients, tokens, hasher, registry=registry)
-        http = await aiohttp_client(app, server_kwargs=RUNNER_OPTIONS)
+        server = TestServer(app)
+        await server.start_server(**RUNNER_OPTIONS)
+        http = await aiohttp_client(server)
         return House(http, clients, tokens, hasher, registry)
 
     return make
