@@ -102,6 +102,10 @@ class RequestReader:
         self.chunked = False
         self.expects_continue = False
         self.upgrade = b""
+        # What a refusal looks at when `read` ends early: nothing of this connection can be trusted then.
+        self.method = self.target = b""
+        self.http10 = False
+        self.keep_alive = False
 
     def read(self, head: bytes) -> None:
         """
