@@ -64,6 +64,11 @@ def is_host(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+def is_bindable(text: str) -> bool:
+    """Whether a listener can be told to bind this: a host name or an address, IPv6 without brackets."""
+    return _address(text) is not None or (not text.startswith("[") and is_host(text))
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach what listens on ``host``."""
     address = _address(host.strip("[]"))

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.config.address import Target, is_loopback, parse_target, reaches
+from gateway.config.address import Target, is_bindable, is_loopback, parse_target, reaches
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
+
+
+def hosts(draft: Draft) -> Iterator[Fault]:
+    """Both listeners have an address to bind."""
+    for section, listener in (("listen", draft.config.listen), ("admin", draft.config.admin)):
+        if not is_bindable(listener.host):
+            message = "write a host name or an IP address, without port and without brackets"
+            yield draft.fault(message, section, "host")
 
 
 def admin(draft: Draft) -> Iterator[Fault]:

@@ -66,7 +66,7 @@ def _constraint(kind: str, context: dict[str, Any], node: Root | None) -> str:
     if kind == "less_than_equal":
         return f"write at most {context['le']}"
     if kind == "too_short":
-        return "write at least one entry"
+        return _TYPES["string_too_short"] if isinstance(node, Scalar) else "write at least one entry"
     if kind == "string_too_long":
         return f"write at most {context['max_length']} characters"
     return ""

@@ -51,7 +51,8 @@ def _escape_fault(path: str, *, encoded_slash: bool) -> str:
         if byte in _UNRESERVED:
             return f"{found[0]} means {chr(byte)}: write {chr(byte)}"
         if byte < 0x20 or byte in b"\x7f;" or (byte in b"/\\" and not encoded_slash):
-            return f"{found[0]} can be read in two ways, so such a request is refused before a route is sought"
+            way_out = "; allow: [encoded_slash] on this route lets it pass" if byte in b"/\\" else ""
+            return f"{found[0]} can be read in two ways, so such a request is refused before a route is sought{way_out}"
         if found[0] != found[0].upper():
             return f"write escapes in capitals: {found[0].upper()} for {found[0]}"
     if _DOUBLE.search(path):

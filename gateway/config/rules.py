@@ -12,6 +12,7 @@ Rule = Callable[[Draft], Iterator[Fault]]
 
 # A rule stands back when something that it reads is broken.
 RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
+    (listener_rules.hosts, ("listen.host", "admin.host")),
     (listener_rules.admin, ("admin",)),
     (listener_rules.ports, ("listen.host", "listen.port", "admin.host", "admin.port")),
     (listener_rules.targets, ("upstreams",)),
