@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from gateway.authority.hasher import Hasher
-from gateway.errors import Conflict, GatewayError, NotFound, StoreUnavailable
+from gateway.errors import Conflict, NotFound, StoreUnavailable
 from gateway.oauth.ports import ClientStore
 from gateway.oauth.records import Account, Client
 from gateway.oauth.secrets import KEY_ENTROPY, IssuedKey, mint_key
@@ -60,7 +59,7 @@ class Enrolment:
             client, issued = await self._create(username, scopes, permissions)
             if not await self._clients.confirm_username(Account(username, password_hash, (client.client_id,)), claim):
                 raise Conflict("The username is taken")
-        except (GatewayError, asyncio.CancelledError):
+        except BaseException:  # cancellation too
             await self._release(username, claim)
             raise
         await self._keep(client)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
+from redis.asyncio import Redis
 
 from gateway.authority.application import RUNNER_OPTIONS, build
 from gateway.authority.hasher import Hasher
@@ -134,11 +135,11 @@ def hasher() -> Iterator[Hasher]:
 
 @pytest.fixture
 def house_with(aiohttp_client: Any, hasher: Hasher) -> MakeHouse:
-    """Makes a house with other ``oauth`` settings."""
+    """Makes a house with other ``oauth`` settings, on fakeredis unless it is told otherwise."""
 
-    async def make(**oauth: Any) -> House:
+    async def make(redis: Redis | None = None, **oauth: Any) -> House:
         config = Config.model_validate({"oauth": {"registration": "open", **oauth}})
-        redis = fake_redis()
+        redis = redis or fake_redis()
         clients, tokens, registry = Breakable(RedisClients(redis)), Breakable(RedisTokens(redis)), Registry()
         app = build(config, clients, tokens, hasher, registry=registry)
         server = TestServer(app)

@@ -330,6 +330,18 @@ async def test_expires_in_is_the_configured_life(house_with: MakeHouse) -> None:
     assert (await house.token(client))["expires_in"] == 90
 
 
+async def test_over_max_live_chains_the_oldest_loses_its_refresh_token(house_with: MakeHouse) -> None:
+    """Never its access token."""
+    house = await house_with(max_live_chains=1)
+    client = await house.client()
+    old, new = await house.token(client), await house.token(client)
+    assert await house.introspect(client, old["refresh_token"]) == {"active": False}
+    status, refused = await house.refresh(client, old["refresh_token"])
+    assert (status, refused["error"]) == (400, "invalid_grant")
+    assert await house.is_active(client, old["access_token"])
+    assert (await house.refresh(client, new["refresh_token"]))[0] == 200
+
+
 # --- faults ----------------------------------------------------------------------------------------------------------
 
 
