@@ -62,6 +62,8 @@ def answering(operation: str) -> Iterator[None]:
 
 def _explain(error: Exception) -> str:
     """Name an error of redis-py without repeating its text, which may hold parts of a command."""
+    if isinstance(error.__cause__, RedisError):  # a refused login arrives wrapped
+        error = error.__cause__
     text = str(error)
     corrupt = _CORRUPT.search(text)
     if corrupt:

@@ -1,0 +1,327 @@
+"""The contract of `ClientStore`, on each kind of server."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from gateway.oauth.records import Account, is_live
+from gateway.store.clients import CLAIM_MS, PROVISIONAL_MS, RedisClients
+from gateway.store.codec import encode_credential
+from gateway.store.keys import Keys
+from tests.store.stores import DAY, Registered, Stores, a_client, a_credential, a_pair, issue, register
+
+KEYS = Keys()
+NAME = "someone@example.com"
+
+
+async def keys_of(stores: Stores, client: Registered) -> list[str]:
+    found = await stores.clients.find_credentials(client.id)
+    assert found is not None
+    assert [credential.client_key for credential in found[1]] == list(found[0].keys)
+    return list(found[0].keys)
+
+
+# --- clients -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_created_client_is_found_by_id_and_by_key(stores: Stores) -> None:
+    before = await stores.clients.now_ms()
+    new = await register(stores, scopes=frozenset({"b", "a"}), permissions=frozenset({"introspect:any"}))
+    client = await stores.clients.find_client(new.id)
+    assert client is not None
+    assert before <= client.issued_at <= await stores.clients.now_ms()
+    assert client == replace(new.client, issued_at=client.issued_at)
+    found = await stores.clients.find_credential(new.key)
+    assert found == (client, replace(new.credential, issued_at=client.issued_at))
+    assert await stores.clients.find_credentials(new.id) == (client, [found[1]])
+
+
+@pytest.mark.parametrize("text", ["", "gwc_", "x" * 29, "gwk_abcAAAAAAAAAAAAAAAAAAAAAA", "gwc_abc*AAAAAAAAAAAAAAAAAAAAA", "é"])
+async def test_what_is_no_client_id_is_nobody(stores: Stores, text: str) -> None:
+    assert await stores.clients.find_client(text) is None
+    assert await stores.clients.find_credentials(text) is None
+    assert await stores.clients.change_client(text, enabled=False) is None
+    assert not await stores.clients.delete_client(text)
+    assert not await stores.clients.retire_credential(text, text, end_tokens=True)
+
+
+async def test_unknown_clients_and_keys_are_nobody(stores: Stores) -> None:
+    nobody = a_client()
+    assert await stores.clients.find_client(nobody.id) is None
+    assert await stores.clients.find_credential(nobody.key) is None
+    assert await stores.clients.find_credential(nobody.id) is None
+    assert await stores.clients.find_credentials(nobody.id) is None
+    assert await stores.clients.change_client(nobody.id, enabled=False) is None
+    assert not await stores.clients.delete_client(nobody.id)
+    assert not await stores.clients.keep_client(nobody.id)
+    assert not await stores.clients.add_credential(a_credential(nobody.client), at_most=5)
+    assert not await stores.clients.retire_credential(nobody.id, nobody.key, end_tokens=True)
+    assert await stores.redis.keys("*") == []
+
+
+async def test_a_provisional_client_vanishes_unless_it_is_kept(stores: Stores) -> None:
+    new = a_client()
+    await stores.clients.create_client(new.client, new.credential, provisional=True)
+    records = [KEYS.client(new.id), KEYS.credential(new.key)]
+    for key in records:
+        assert PROVISIONAL_MS - 10_000 < await stores.redis.pttl(key) <= PROVISIONAL_MS
+    assert await stores.clients.keep_client(new.id)
+    assert [await stores.redis.pttl(key) for key in records] == [-1, -1]
+    assert await stores.clients.keep_client(new.id)
+
+
+async def test_changing_a_provisional_client_does_not_keep_it(stores: Stores) -> None:
+    new = a_client()
+    await stores.clients.create_client(new.client, new.credential, provisional=True)
+    second = a_credential(new.client)
+    assert await stores.clients.add_credential(second, at_most=5)
+    await stores.clients.change_client(new.id, enabled=False)
+    for key in (KEYS.client(new.id), KEYS.credential(second.client_key)):
+        assert 0 < await stores.redis.pttl(key) <= PROVISIONAL_MS
+    await stores.clients.keep_client(new.id)
+    assert await stores.redis.pttl(KEYS.credential(second.client_key)) == -1
+
+
+async def test_change_client_changes_what_is_given_and_nothing_else(stores: Stores) -> None:
+    new = await register(stores, scopes=frozenset({"a"}), permissions=frozenset({"p"}))
+    client = await stores.clients.find_client(new.id)
+    assert client is not None
+    assert await stores.clients.change_client(new.id) == client
+    client = replace(client, enabled=False)
+    assert await stores.clients.change_client(new.id, enabled=False) == client
+    client = replace(client, enabled=True, scopes=frozenset())
+    assert await stores.clients.change_client(new.id, enabled=True, scopes=frozenset()) == client
+    client = replace(client, permissions=frozenset({"q", "p"}))
+    assert await stores.clients.change_client(new.id, permissions=frozenset({"q", "p"})) == client
+    client = replace(client, epoch=1)
+    assert await stores.clients.change_client(new.id, end_tokens=True) == client
+    assert await stores.clients.find_client(new.id) == client
+
+
+async def test_ending_all_tokens_spares_those_that_come_later(stores: Stores) -> None:
+    client = await register(stores)
+    old = await issue(stores, client)
+    await stores.clients.change_client(client.id, end_tokens=True)
+    new = await issue(stores, client)
+    lives = []
+    for pair in (old, new):
+        found = await stores.tokens.find_access(pair.access)
+        assert found is not None
+        lives.append(is_live(*found, await stores.tokens.now_ms()))
+    assert lives == [False, True]
+
+
+async def test_a_deleted_client_leaves_no_living_token_and_no_credential(stores: Stores) -> None:
+    client = await register(stores)
+    assert await stores.clients.add_credential(a_credential(client.client), at_most=5)
+    pair = await issue(stores, client)
+    assert await stores.clients.delete_client(client.id)
+    found = await stores.tokens.find_access(pair.access)
+    assert found is not None
+    assert found[1] is None
+    assert await stores.clients.find_credential(client.key) is None
+    assert not await stores.clients.delete_client(client.id)
+    assert all([await stores.redis.pttl(key) > 0 for key in await stores.redis.keys("*")])
+
+
+# --- credentials ---------------------------------------------------------------------------------------------------
+
+
+async def test_credentials_are_added_up_to_a_limit(stores: Stores) -> None:
+    client = await register(stores)
+    second, third = a_credential(client.client), a_credential(client.client)
+    assert await stores.clients.add_credential(second, at_most=2)
+    assert await stores.clients.add_credential(second, at_most=2)  # repeatable
+    assert not await stores.clients.add_credential(third, at_most=2)
+    assert await keys_of(stores, client) == [client.key, second.client_key]
+    assert await stores.clients.find_credential(third.client_key) is None
+
+
+async def test_fifty_concurrent_additions_respect_the_limit(stores: Stores) -> None:
+    client = await register(stores)
+    new = [a_credential(client.client) for _ in range(50)]
+    added = await asyncio.gather(*(stores.clients.add_credential(credential, at_most=5) for credential in new))
+    assert added.count(True) == 4
+    assert len(await keys_of(stores, client)) == 5
+
+
+async def test_an_expired_credential_is_gone_and_makes_room(stores: Stores) -> None:
+    client = await register(stores)
+    soon = await stores.clients.now_ms() + DAY
+    short = a_credential(client.client, expires_at=soon)
+    assert await stores.clients.add_credential(short, at_most=2)
+    assert DAY - 10_000 < await stores.redis.pttl(KEYS.credential(short.client_key)) <= DAY
+    await stores.redis.pexpire(KEYS.credential(short.client_key), 0)
+    assert await stores.clients.find_credential(short.client_key) is None
+    found = await stores.clients.find_credentials(client.id)
+    assert found is not None
+    assert [credential.client_key for credential in found[1]] == [client.key]
+    assert await stores.clients.add_credential(a_credential(client.client), at_most=2)
+    assert len(await keys_of(stores, client)) == 2
+
+
+async def test_keeping_a_client_keeps_the_end_of_its_credential(stores: Stores) -> None:
+    new = a_client()
+    soon = await stores.clients.now_ms() + DAY
+    await stores.clients.create_client(new.client, replace(new.credential, expires_at=soon), provisional=True)
+    assert await stores.redis.pttl(KEYS.credential(new.key)) <= PROVISIONAL_MS
+    await stores.clients.keep_client(new.id)
+    assert DAY - 10_000 < await stores.redis.pttl(KEYS.credential(new.key)) <= DAY
+
+
+async def test_a_retired_credential_is_gone_and_its_tokens_live_unless_ended(stores: Stores) -> None:
+    client = await register(stores)
+    second = a_credential(client.client)
+    assert await stores.clients.add_credential(second, at_most=5)
+    assert await stores.clients.retire_credential(client.id, client.key, end_tokens=False)
+    assert await stores.clients.find_credential(client.key) is None
+    assert not await stores.clients.retire_credential(client.id, client.key, end_tokens=False)
+    assert await stores.clients.retire_credential(client.id, second.client_key, end_tokens=True)
+    found = await stores.clients.find_client(client.id)
+    assert found is not None
+    assert (found.keys, set(found.retired)) == ((), {second.client_key})
+    assert 0 <= await stores.clients.now_ms() - found.retired[second.client_key] < 10_000
+
+
+async def test_a_foreign_credential_can_not_be_retired(stores: Stores) -> None:
+    mine, same_slot, other = await register(stores, "abc"), await register(stores, "abc"), await register(stores, "xyz")
+    for foreign in (same_slot, other):
+        assert not await stores.clients.retire_credential(mine.id, foreign.key, end_tokens=True)
+        assert await stores.clients.find_credential(foreign.key) is not None
+
+
+async def test_retired_credentials_are_forgotten_when_no_token_can_be_left(stores: Stores) -> None:
+    clients = RedisClients(stores.redis, longest_token=timedelta(0))
+    client = await register(stores)
+    keys = [client.key]
+    for _ in range(2):
+        credential = a_credential(client.client)
+        assert await clients.add_credential(credential, at_most=5)
+        keys.append(credential.client_key)
+    for key in keys[:2]:
+        assert await clients.retire_credential(client.id, key, end_tokens=True)
+        await asyncio.sleep(0.002)  # the store's clock must show another millisecond
+    assert await clients.retire_credential(client.id, keys[2], end_tokens=False)
+    found = await clients.find_client(client.id)
+    assert found is not None
+    assert found.retired == {}
+
+
+async def test_a_credential_that_its_client_does_not_list_is_nobody(stores: Stores) -> None:
+    client = await register(stores)
+    await stores.clients.retire_credential(client.id, client.key, end_tokens=False)
+    await stores.redis.set(KEYS.credential(client.key), encode_credential(client.credential))
+    assert await stores.clients.find_credential(client.key) is None
+    assert not await stores.tokens.issue(
+        client.client, client.key, a_pair(client), frozenset(), access_ttl_ms=DAY, refresh_ttl_ms=DAY, max_live_chains=1
+    )
+
+
+async def test_last_use_is_told_for_each_credential(stores: Stores) -> None:
+    one, two = await register(stores), await register(stores)
+    before = await stores.clients.now_ms()
+    await issue(stores, two)
+    never, used = await stores.clients.last_used([one.key, two.key])
+    assert never == 0
+    assert before <= used <= await stores.clients.now_ms()
+    assert await stores.clients.last_used([]) == []
+    assert await stores.redis.pttl(KEYS.last_used(two.key)) > 399 * DAY
+
+
+async def test_using_a_client_does_not_write_its_record(stores: Stores) -> None:
+    client = await register(stores)
+    before = await stores.redis.get(KEYS.client(client.id))
+    await issue(stores, client, a_pair(client))
+    assert await stores.redis.get(KEYS.client(client.id)) == before
+
+
+# --- usernames -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_claim_becomes_an_account_and_each_step_is_repeatable(stores: Stores) -> None:
+    account = Account(NAME, "$argon2id$hash", ("gwc_1",))
+    for _ in range(2):
+        assert await stores.clients.claim_username(NAME, "mine")
+    assert 0 < await stores.redis.pttl(KEYS.claim(NAME)) <= CLAIM_MS
+    assert await stores.clients.find_account(NAME) is None
+    for _ in range(2):
+        assert await stores.clients.confirm_username(account, "mine")
+    found = await stores.clients.find_account(NAME)
+    assert found is not None
+    assert found == replace(account, issued_at=found.issued_at)
+    assert found.issued_at > 0
+    assert await stores.redis.keys("gw:cm:*") == []
+
+
+async def test_a_taken_name_can_not_be_claimed(stores: Stores) -> None:
+    assert await stores.clients.claim_username(NAME, "first")
+    assert not await stores.clients.claim_username(NAME, "second")
+    assert await stores.clients.confirm_username(Account(NAME, "h"), "first")
+    assert not await stores.clients.claim_username(NAME, "second")
+    assert not await stores.clients.claim_username(NAME, "first")
+    assert not await stores.clients.confirm_username(Account(NAME, "other"), "second")
+    found = await stores.clients.find_account(NAME)
+    assert found is not None
+    assert found.password_hash == "h"
+
+
+async def test_a_lost_claim_confirms_nothing(stores: Stores) -> None:
+    assert not await stores.clients.confirm_username(Account(NAME, "h"), "never made")
+    assert await stores.clients.claim_username(NAME, "first")
+    await stores.redis.pexpire(KEYS.claim(NAME), 0)
+    assert not await stores.clients.confirm_username(Account(NAME, "h"), "first")
+    assert await stores.clients.claim_username(NAME, "second")
+    assert await stores.clients.find_account(NAME) is None
+
+
+async def test_a_claim_is_released_by_its_holder_alone(stores: Stores) -> None:
+    assert await stores.clients.claim_username(NAME, "first")
+    await stores.clients.release_username(NAME, "second")
+    assert not await stores.clients.claim_username(NAME, "second")
+    await stores.clients.release_username(NAME, "first")
+    assert await stores.clients.claim_username(NAME, "second")
+    await stores.clients.confirm_username(Account(NAME, "h"), "second")
+    await stores.clients.release_username(NAME, "second")
+    assert await stores.clients.find_account(NAME) is not None
+
+
+async def test_fifty_concurrent_claims_have_one_winner(stores: Stores) -> None:
+    claims = [f"claim {n}" for n in range(50)]
+    won = await asyncio.gather(*(stores.clients.claim_username(NAME, claim) for claim in claims))
+    assert won.count(True) == 1
+    confirmed = await asyncio.gather(*(stores.clients.confirm_username(Account(NAME, claim), claim) for claim in claims))
+    assert confirmed == won
+
+
+async def test_clients_are_linked_to_their_account_up_to_a_limit(stores: Stores) -> None:
+    assert not await stores.clients.link_client(NAME, "gwc_1", at_most=2)
+    await stores.clients.claim_username(NAME, "c")
+    await stores.clients.confirm_username(Account(NAME, "h", ("gwc_1",)), "c")
+    assert await stores.clients.link_client(NAME, "gwc_2", at_most=2)
+    assert await stores.clients.link_client(NAME, "gwc_2", at_most=2)  # repeatable
+    assert not await stores.clients.link_client(NAME, "gwc_3", at_most=2)
+    await stores.clients.unlink_client(NAME, "gwc_1")
+    await stores.clients.unlink_client(NAME, "gwc_1")
+    assert await stores.clients.link_client(NAME, "gwc_3", at_most=2)
+    found = await stores.clients.find_account(NAME)
+    assert found is not None
+    assert found.client_ids == ("gwc_2", "gwc_3")
+
+
+async def test_a_password_hash_is_replaced_only_where_it_is_the_old_one(stores: Stores) -> None:
+    assert not await stores.clients.change_password_hash(NAME, "h", "i")
+    await stores.clients.claim_username(NAME, "c")
+    await stores.clients.confirm_username(Account(NAME, "h"), "c")
+    assert not await stores.clients.change_password_hash(NAME, "x", "y")
+    assert await stores.clients.change_password_hash(NAME, "h", "i")
+    found = await stores.clients.find_account(NAME)
+    assert found is not None
+    assert found.password_hash == "i"
+
+
+async def test_a_name_outside_ascii_is_nobody(stores: Stores) -> None:
+    assert await stores.clients.find_account("jürgen") is None
