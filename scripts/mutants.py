@@ -1,0 +1,116 @@
+"""
+Does the test suite notice when a safeguard is switched off?  `make mutants` switches one off at a time, in a copy of the tree,
+and expects the tests to fail.  A mutant that survives is a hole in the tests: exit 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One safeguard, and the text that switches it off."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+MUTANTS = (
+    Mutant("permit: a request without a token passes", "gateway/guard/permit.py",
+           "if match.route.public is not True:", "if False:"),
+    Mutant("permit: scopes are not looked at", "gateway/guard/permit.py",
+           "if scopes and not scopes <= verdict.scopes:", "if False:"),
+    Mutant("permit: an expired verdict passes", "gateway/guard/permit.py",
+           "if now >= verdict.deadline:", "if False:"),
+    Mutant("ttl: access tokens are stored for ever", "gateway/store/scripts/prelude.lua",
+           'cmsgpack.pack(token), "PXAT", now + ttl)', "cmsgpack.pack(token))"),
+    Mutant("ttl: the cache outlives the token", "gateway/guard/verdicts.py",
+           "if verdict is not None and now < verdict.deadline:", "if verdict is not None:"),
+    Mutant("digest: the store sees access tokens", "gateway/oauth/tokens.py",
+           'return sha256(b"access:" + token).digest()', "return token"),
+    Mutant("digest: the store sees refresh tokens", "gateway/oauth/tokens.py",
+           'return sha256(b"refresh:" + token).digest()', "return token"),
+    Mutant("digest: the store sees client secrets", "gateway/oauth/tokens.py",
+           'return sha256(b"secret:" + secret).digest()', "return secret"),
+    Mutant("client binding: any client may refresh", "gateway/store/scripts/refresh.lua",
+           "or chain.c ~= ARGV[1]", "or false"),
+    Mutant("client binding: any client may revoke an access token", "gateway/store/scripts/revoke_access.lua",
+           "token.c ~= ARGV[1]", "false"),
+    Mutant("checksum: mistyped tokens are looked up", "gateway/oauth/tokens.py",
+           'return _checksum(token[:-6]).encode("ascii") == token[-6:]', "return True"),
+    Mutant("invalidation: a revoked token stays cached", "gateway/guard/verdicts.py",
+           "self._drop(digest)\n        lookup = self._lookups.get(digest)", "lookup = self._lookups.get(digest)"),
+    Mutant("invalidation: a disabled client stays cached", "gateway/guard/verdicts.py",
+           "bearer = self._bearers.pop(client_id, None)", "bearer = None"),
+    Mutant("invalidation: a lost link goes unnoticed", "gateway/guard/verdicts.py",
+           "self._kept.clear()", "pass"),
+    Mutant("replay: a spent refresh token kills nothing", "gateway/store/scripts/refresh.lua",
+           "end_chain(KEYS[4], chain_id, chain, KEYS[5], ARGV[12])", ""),
+)  # fmt: skip
+
+
+def main() -> int:
+    """Run the mutants whose name contains the argument (all, without one)."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("only", nargs="?", default="")
+    only = parser.parse_args().only
+    chosen = [mutant for mutant in MUTANTS if only in mutant.name]
+    survivors = [mutant.name for number, mutant in enumerate(chosen, 1) if not killed(mutant, f"{number}/{len(chosen)}")]
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants were noticed")
+    for name in survivors:
+        print(f"SURVIVED: {name}")
+    return 1 if survivors or not chosen else 0
+
+
+def killed(mutant: Mutant, place: str) -> bool:
+    """Whether the suite fails on the mutated copy."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        tree = Path(folder)
+        copy_tree(tree)
+        target = tree / mutant.file
+        text = target.read_text()
+        if text.count(mutant.old) != 1:
+            raise SystemExit(f"{mutant.file} does not hold {mutant.old!r} exactly once: mend scripts/mutants.py")
+        target.write_text(text.replace(mutant.old, mutant.new))
+        began = time.monotonic()
+        # PYTHONPATH goes before the editable install, in this process and in every gateway that a test starts.
+        run = subprocess.run(
+            [sys.executable, "-m", "pytest", "-n", "4", "-x", "-q", "tests"],
+            cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    first = next((line for line in run.stdout.splitlines() if line.startswith("FAILED")), "")
+    if run.returncode and not first:  # a catch is a test that failed, not a run that broke
+        raise SystemExit(f"{mutant.name}: pytest could not run\n{run.stdout[-2000:]}")
+    verdict = "noticed " if run.returncode else "SURVIVED"
+    print(f"[{place}] {verdict} {time.monotonic() - began:5.1f} s  {mutant.name}  {first[:100]}")
+    sys.stdout.flush()
+    return run.returncode != 0
+
+
+def copy_tree(tree: Path) -> None:
+    """The tracked and new files, as they are in the work tree."""
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    for name in names:
+        source = ROOT / name
+        if source.is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, tree / name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
