@@ -13,7 +13,7 @@ help:  ## list the targets
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (PYTHON=python3.12 make …)" >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { echo "python3-venv is needed: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python3-venv is needed: apt-get install python3-venv" >&2; exit 1; }
 
 $(RUN_STAMP): $(BIN)/python requirements/run.lock pyproject.toml
 	@echo "setting up $(VENV) (first time: about half a minute)"
@@ -30,6 +30,9 @@ $(DEV_STAMP): $(BIN)/python requirements/dev.lock pyproject.toml
 run: $(RUN_STAMP)  ## serve config.yaml: embedded store, demo legacy API, no other service needed
 	@exec $(BIN)/gateway serve -c config.yaml --demo
 
+demo:  ## with `make run` going: the five steps narrated, with the real answers (G=http://127.0.0.1:8080)
+	@sh scripts/demo.sh
+
 test: $(DEV_STAMP)  ## run the whole test suite
 	@$(BIN)/ruff check gateway tests benchmarks
 	@$(BIN)/mypy
@@ -40,6 +43,12 @@ lint: $(DEV_STAMP)  ## style, types and import rules only
 	@$(BIN)/ruff check gateway tests benchmarks
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+bench: $(DEV_STAMP)  ## ours beside its peers, in one run, as ratios (about six minutes; ARGS="--quick")
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+container-check:  ## build the image and run it in containers, without a Docker engine (Debian, root; installs buildah and podman)
+	@deploy/container/check.sh
 
 lock:  ## resolve the dependencies anew and write requirements/*.lock
 	@$(BIN)/python -m pip --quiet install uv

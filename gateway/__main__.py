@@ -1,3 +1,7 @@
+"""``python -m gateway`` is the same as ``gateway``."""
+
+import sys
+
 from gateway.cli import main
 
-main()
+sys.exit(main())

@@ -11,7 +11,6 @@ import importlib
 import logging
 import socket
 import sys
-import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,14 +54,12 @@ def serve(config: Config, *, demo: bool = False) -> int:
         ends.callback(close_all, public)
         admin = bind(config.admin.host, config.admin.port, section="admin")
         ends.callback(close_all, admin)
-        loading = threading.Thread(target=importlib.import_module, args=("gateway.modes",), name="imports")
-        loading.start()
-        try:
-            if store is not None:
-                ends.callback(store.stop)
-                store.start()  # in the main thread: the kernel ties the store's life to the thread that spawned it
-        finally:
-            loading.join()
+        if store is not None:
+            ends.callback(store.stop)
+            store.start_begin()
+        importlib.import_module("gateway.modes")  # all that is heavy, while the store comes up
+        if store is not None:
+            store.start_wait()
         return _run(config, public, admin, store, show=demo or sys.stdout.isatty())
 
 

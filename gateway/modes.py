@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 _REACH = 1.5
 """Seconds within which an external store must answer at start."""
 _WATCH = 0.5
-"""Seconds between two looks whether the embedded store still runs."""
+"""Seconds between two looks whether the embedded store still runs; longer, up to `_MAX_PAUSE`, while it keeps ending."""
+_MAX_PAUSE = 15.0
 
 log = logging.getLogger("gateway.app")
 
@@ -209,15 +210,21 @@ async def answers(redis: Redis) -> bool:
 
 
 async def _keep_running(store: EmbeddedStore | None) -> None:
-    """Start the embedded store again when it died; until then every look-up is 503, as with any store that is away."""
+    """
+    Start the embedded store again when it died; until it answers every look-up is 503, as with any store that is away.
+
+    It is spawned in this, the main thread, since the kernel ties its life to the thread that spawned it.
+    """
+    pause = _WATCH
     while store is not None:
-        await asyncio.sleep(_WATCH)
+        await asyncio.sleep(pause)
         if store.running:
+            pause = _WATCH
             continue
-        log.error("store.died")
+        pause = min(pause * 2, _MAX_PAUSE)
         try:
-            store.start()  # blocks for some 50 ms, in the main thread on purpose: its life is tied to the spawning thread
+            store.start_begin()
         except Unavailable as fault:
             log.error("store.not_restarted", extra={"facts": {"reason": str(fault)}})
         else:
-            log.info("store.restarted")
+            log.error("store.restarted", extra={"facts": {"pid": store.pid}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -30,6 +31,11 @@ from gateway.telemetry.accesslog import AccessLog
 from gateway.telemetry.metrics import Registry
 
 Protocol = asyncio.Protocol
+
+_CLOSE = 3.0
+"""Seconds that closing all connections may take."""
+
+log = logging.getLogger("gateway.worker")
 
 
 class Worker:
@@ -67,7 +73,14 @@ class Worker:
         await self._edge.drain(self._config.drain_timeout.total_seconds())
 
     async def close(self) -> None:
-        """End what is left, the store's connections last."""
+        """End what is left, the store's connections last; gives up after three seconds, as the process ends anyway."""
+        try:
+            async with asyncio.timeout(_CLOSE):
+                await self._close()
+        except TimeoutError:
+            log.error("stop.incomplete", extra={"facts": {"waited_s": _CLOSE}})
+
+    async def _close(self) -> None:
         await self._edge.drain(0)
         await self._authority.cleanup()
         self._hasher.close()

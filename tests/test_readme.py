@@ -1,0 +1,117 @@
+"""The README's blocks work as they stand, against a real gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.ops.running import Gateway
+from tests.servers import free_port
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """What `make run` starts, the shipped config.yaml included, on free ports and in a folder of its own."""
+    folder = tmp_path_factory.mktemp("readme")
+    (folder / "config.yaml").write_text((ROOT / "config.yaml").read_text())
+    running = Gateway(
+        folder, arguments=("--demo",), GATEWAY_LISTEN__PORT="0", GATEWAY_ADMIN__PORT="0",
+        GATEWAY_UPSTREAMS__LEGACY__TARGETS=f'["http://127.0.0.1:{free_port()}"]',
+    ).start()  # fmt: skip
+    yield running
+    running.kill_all()
+
+
+def _run(script: str, gateway: Gateway) -> str:
+    environ = {**os.environ, "G": f"http://127.0.0.1:{gateway.port}"}
+    done = subprocess.run(["sh", "-eu"], input=script, env=environ, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def _documents(text: str) -> list[dict[str, object]]:
+    """All JSON objects of an output, one after the other."""
+    decoder, found, at = json.JSONDecoder(), [], text.find("{")
+    while at >= 0:
+        document, end = decoder.raw_decode(text, at)
+        found.append(document)
+        at = text.find("{", end)
+    return found
+
+
+def _check_story(documents: list[dict[str, object]], keys: list[list[str]]) -> None:
+    for document, expected in zip(documents, keys, strict=True):
+        assert sorted(document) == sorted(expected)
+
+
+CLIENT = ["client_id", "client_key", "client_secret"]
+PAIR = ["access_token", "token_type", "expires_in", "refresh_token"]
+ANSWER = ["message", "method", "path", "client_id"]
+ACTIVE = ["active", "client_id", "sub", "iss", "iat", "exp", "token_type"]
+REFUSAL = ["type", "title", "status", "detail", "code", "request_id", "token_endpoint"]
+
+
+def test_the_sh_blocks_run_verbatim(gateway: Gateway) -> None:
+    """Register, token, call, refresh, introspect, revoke, refused: with exactly the promised fields."""
+    script = "\n".join(body for language, body in BLOCKS if language == "sh")
+    documents = _documents(_run(script, gateway))
+    _check_story(documents, [CLIENT, PAIR, ANSWER, PAIR, ACTIVE, REFUSAL])
+    assert documents[4]["active"] is True
+    assert documents[5]["code"] == "invalid_token"
+
+
+def test_the_printed_block_can_be_pasted_twice(gateway: Gateway) -> None:
+    """What stands on the screen after `make run`, run as one paste."""
+    block = gateway.stdout[gateway.stdout.index("G=http") :]
+    documents = _documents(_run(block + block, gateway))
+    story = [CLIENT, PAIR, ANSWER, PAIR, ANSWER, ACTIVE, REFUSAL]
+    _check_story(documents, story + story)
+
+
+def test_make_demo_tells_the_story(gateway: Gateway) -> None:
+    """With a running gateway; without one it says what to start."""
+    told = _run((ROOT / "scripts" / "demo.sh").read_text(), gateway)
+    assert told.count("HTTP/1.1 401") == 2
+    assert told.count("Hello from the legacy API") == 1
+    environ = {**os.environ, "G": f"http://127.0.0.1:{free_port()}"}
+    alone = subprocess.run(["sh", str(ROOT / "scripts" / "demo.sh")], env=environ, capture_output=True, text=True, timeout=30)
+    assert alone.returncode == 1
+    assert "make run" in alone.stderr
+
+
+def test_every_make_target_that_the_readme_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z-]+)", README))
+    assert {"run", "test", "demo"} <= named <= targets
+
+
+def test_the_first_screen_has_both_commands() -> None:
+    """Forty lines: what it is, make run, make test."""
+    first = "\n".join(README.splitlines()[:40])
+    assert "make run" in first
+    assert "make test" in first
+
+
+def test_every_link_to_a_file_leads_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_the_yaml_block_is_a_sound_configuration(tmp_path: Path) -> None:
+    """But for the scope, which it does not define."""
+    from gateway.config.load import load
+
+    (yaml,) = [body for language, body in BLOCKS if language == "yaml"]
+    (tmp_path / "config.yaml").write_text(yaml + "oauth: {scopes: {'orders:read': Read orders}}\n")
+    assert len(load(tmp_path / "config.yaml", {}).routes) == 3
