@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from gateway.config.model import Store
 from gateway.store.handshake import Greeting, Login, greet
@@ -44,8 +44,9 @@ def find_address(store: Store, socket_path: Path | None = None) -> tuple[Address
     username = store.username or unquote(url.username or "")
     if socket_path is not None:
         return Address(path=str(socket_path)), Login(username, password)
-    database = url.path.strip("/") if url.scheme != "unix" else url.query.removeprefix("db=")
-    login = Login(username, password, int(database or 0))
+    path = "" if url.scheme == "unix" else url.path.strip("/")
+    database = path or parse_qs(url.query).get("db", ["0"])[0]
+    login = Login(username, password, int(database))
     if url.scheme == "unix":
         return Address(path=unquote(url.path)), login
     tls = None
@@ -69,7 +70,7 @@ async def dial(address: Address, login: Login) -> tuple[Connection, Greeting]:
             await _connect(address, connection)
             return connection, await greet(connection, login)
     except BaseException:
-        connection.drop("not greeted")
+        await connection.ended()
         raise
 
 

@@ -64,6 +64,7 @@ class VerdictLink:
         self._waiting: deque[Get] = deque()
         self._down_since = float("-inf")
         self._seen = False
+        self._closing = False
         self._complained: dict[tuple[str, str], float] = {}
         self._bind(registry)
 
@@ -88,9 +89,9 @@ class VerdictLink:
         self._timer.cancel()
         self._task.cancel()
         await asyncio.wait((self._task,))
-        self._down_since = float("-inf")
+        self._closing, self._down_since = True, float("-inf")
         if self._connection is not None:
-            self._connection.drop("closed")
+            await self._connection.ended()
         self._fail_waiting("the gateway is stopping", until=float("inf"))
 
     # --- Facts -------------------------------------------------------------------------------------------------------
@@ -178,7 +179,7 @@ class VerdictLink:
                 self._complain_of_dial(error)
             else:
                 self._take(connection, greeting)
-                await connection.lost
+                await asyncio.wait((connection.lost,))  # a plain await would pass a cancellation on to it
             now = self._loop.time()
             if now - began > MAX_PAUSE:  # it stood for a while, or the attempt itself was a pause
                 pause = 0.0
@@ -221,10 +222,11 @@ class VerdictLink:
         self._connection = None
         self._caching = False
         self._up.value = self._tracked.value = 0
-        self._lost.value += 1
-        if self._down_since > float("-inf"):
+        if not self._closing:
+            self._lost.value += 1
             self._down_since = self._loop.time()
-        self._log.warning("link.lost", extra={"facts": {"address": str(self._address), "reason": connection.lost.result()}})
+            facts = {"address": str(self._address), "reason": connection.lost.result()}
+            self._log.warning("link.lost", extra={"facts": facts})
         # In their order, so that deadlines stay sorted.
         self._waiting.extend(ask for ask in connection.asks if isinstance(ask, Get) and not ask.abandoned)
         self.listener.everything_changed()

@@ -80,6 +80,7 @@ class Connection(asyncio.Protocol):
         self.heard = loop.time()
         self.stalled = False
         self.lost: asyncio.Future[str] = loop.create_future()
+        self._ended = asyncio.Event()
         self.on_push: Callable[[list[Any]], None] = _ignore
         self.on_lost: Callable[[], None] = _nothing
 
@@ -115,6 +116,12 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
         self.on_lost()
 
+    async def ended(self) -> None:
+        """Drop the connection and wait until its socket is closed."""
+        self.drop("closed")
+        if self._transport is not None:
+            await self._ended.wait()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
         self._transport = cast("asyncio.Transport", transport)
@@ -133,6 +140,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is no more."""
+        self._ended.set()
         self.drop("closed by the server" if exc is None else type(exc).__name__)
 
     def _read(self) -> None:
