@@ -93,7 +93,7 @@ def sample(
     wrk cuts what is in flight when its time is over: the upstream may have seen up to one more request a connection than
     wrk counts as answered, never fewer.
     """
-    seen, store, cpu = stage.upstream_requests(), stage.store_cpu_ns(), running.cpu_ns()
+    seen, store, cpu = _settled(stage), stage.store_cpu_ns(), running.cpu_ns()
     load = run()
     cpu, store = running.cpu_ns() - cpu, stage.store_cpu_ns() - store
     passed = _settled(stage) - seen
@@ -146,12 +146,13 @@ def raw(samples: dict[str, list[Sample]]) -> dict[str, Any]:
 
 
 def _settled(stage: Stage) -> int:
-    """The upstream's count once it no longer rises."""
-    count = stage.upstream_requests()
-    for _ in range(50):
+    """The upstream's count once it has not risen for a tenth of a second; what rises on after two belongs to the next run."""
+    count, calm = stage.upstream_requests(), 0
+    for _ in range(100):
         time.sleep(0.02)
         now = stage.upstream_requests()
-        if now == count:
+        calm = calm + 1 if now == count else 0
+        if calm == 5:
             break
         count = now
     return count
