@@ -11,7 +11,7 @@ from gateway.authority.body import read_form
 from gateway.authority.identify import ClientAuthentication
 from gateway.errors import InvalidRequest
 from gateway.oauth.ports import TokenStore
-from gateway.oauth.tokens import find_access, find_partition, find_refresh
+from gateway.oauth.tokens import find_access, find_refresh
 
 _log = logging.getLogger("gateway.authority")
 
@@ -39,9 +39,8 @@ class RevocationEndpoint:
         return answer_empty(200)
 
     async def _revoke(self, client_id: str, token: bytes) -> bool:
-        own = find_partition(client_id)
         if (access := find_access(token)) is not None:
-            return access.partition == own and await self._tokens.revoke_access(client_id, access)
+            return await self._tokens.revoke_access(client_id, access)
         if (refresh := find_refresh(token)) is not None:
-            return refresh.partition == own and await self._tokens.revoke_refresh(client_id, refresh)
+            return await self._tokens.revoke_refresh(client_id, refresh)
         return False

@@ -304,6 +304,18 @@ async def test_rfc6749_6_scopes_at_refresh(house_with: MakeHouse) -> None:
     assert (status, refused["error"]) == (400, "invalid_scope")
 
 
+async def test_a_scope_that_the_client_lost_is_lost_at_refresh_too(house_with: MakeHouse) -> None:
+    """Asked for: invalid_scope; not asked for: the answer tells what is left."""
+    house = await house_with(**SCOPES)
+    client = await house.client("a b")
+    pair = await house.token(client)
+    await house.clients.change_client(client.client_id, scopes=frozenset({"a"}))
+    status, refused = await house.refresh(client, pair["refresh_token"], scope="b")
+    assert (status, refused["error"]) == (400, "invalid_scope")
+    status, left = await house.refresh(client, pair["refresh_token"])
+    assert (status, left["scope"]) == (200, "a")
+
+
 async def test_a_disabled_client_refreshes_nothing(house: House) -> None:
     """And what it holds is dead (O22)."""
     client, watcher = await house.client(), await house.client(permissions="introspect:any")
