@@ -103,5 +103,5 @@ def run(
 
 
 def _percentile(report: str, which: str) -> float:
-    found = re.search(rf"^\s+{which}%\s+([\d.]+)(us|ms|s|m|h)$", report, re.MULTILINE)
+    found = re.search(rf"^\s+{which}%\s+([\d.]+)(us|ms|s|m|h) *$", report, re.MULTILINE)  # "1.05s " is padded
     return float(found[1]) * _UNITS[found[2]] if found else 0.0
