@@ -102,7 +102,7 @@ def sample(
     least = load.requests - load.refused if upstream else 0
     if not least <= passed <= least + (connections if upstream else 0):
         faults.append(f"{running.name}: {least} requests passed, {passed} seen by the upstream")
-    if abs(load.refused / load.requests - refused) > 0.02:
+    if abs(load.refused / load.requests - refused) > (0.02 if refused else 0.0):  # a run may end within the table
         faults.append(f"{running.name}: {load.refused} of {load.requests} requests were refused")
     if load.failed:
         faults.append(f"{running.name}: {load.failed} socket errors or time-outs")
