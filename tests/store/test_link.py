@@ -21,6 +21,7 @@ from tests.servers import ValkeyServer
 from tests.store.link_bench import CLIENT, CLIENT_ID, KEYS, TIMEOUT, a_link, a_ref, a_token, once, until, write
 
 RACES = 1000
+"""On Valkey; a third of it on Debian's redis-server."""
 
 
 @pytest.fixture(params=["valkey", "debian_redis"])
@@ -75,13 +76,14 @@ async def test_a_change_drops_the_verdict(server: ValkeyServer, how: str) -> Non
         assert isinstance(await bench.fetch(1), InvalidToken)
 
 
-async def test_revoke_against_first_look_up(server: ValkeyServer) -> None:
+async def test_revoke_against_first_look_up(server: ValkeyServer, request: pytest.FixtureRequest) -> None:
     """A thousand times: once the change is acknowledged and its push carried out, no live verdict is kept."""
     dice = random.Random(1)
     alive, client, key = 0, server.client(), KEYS.token(a_ref())
+    races = RACES if request.node.callspec.id == "valkey" else RACES // 3
     async with a_link(unix(server)) as bench, client:
         await bench.fence()
-        for _ in range(RACES):
+        for _ in range(races):
             async with client.pipeline(transaction=False) as pipe:
                 await pipe.set(KEYS.client(CLIENT_ID), encode_client(CLIENT)).set(key, encode_token(a_token())).execute()
             change = client.delete(dice.choice((key, KEYS.client(CLIENT_ID))))
@@ -100,7 +102,7 @@ async def test_revoke_against_first_look_up(server: ValkeyServer) -> None:
             alive += isinstance(await answer, Verdict)
             assert bench.find() is None, "a revoked token is kept"
             assert isinstance(await bench.fetch(), InvalidToken)
-    assert 0 < alive < RACES, "the race was never a race"
+    assert 0 < alive < races, "the race was never a race"
 
 
 async def test_a_token_dies_at_its_expiry(server: ValkeyServer) -> None:
