@@ -32,7 +32,7 @@ WORKDIR /data
 VOLUME ["/data"]
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=15s --timeout=3s --start-period=10s --retries=3 CMD ["gateway", "healthcheck"]
+HEALTHCHECK --interval=15s --timeout=5s --start-period=10s --retries=3 CMD ["gateway", "healthcheck"]
 ENTRYPOINT ["gateway"]
 CMD ["serve"]
 ARG VERSION=0.1.0

@@ -27,8 +27,8 @@ mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Check-Valid-Until "false
   --include=ca-certificates,libssl3,libffi8,libsqlite3-0,libreadline8,libbz2-1.0,liblzma5,zlib1g,netbase,tzdata \
   bookworm "$work/os.tar" >&2
 # Like the official image: no tests, no bytecode.
-tar -C "$prefix" --exclude='*/site-packages/*' --exclude=__pycache__ --exclude='*/test/*' --exclude='*.a' \
-  -cf "$work/python.tar" bin lib/python3.12 $(cd "$prefix" && echo lib/libpython3*)
+(cd "$prefix" && tar --exclude='*/site-packages/*' --exclude=__pycache__ --exclude='*/test/*' --exclude='*.a' \
+  -cf "$work/python.tar" bin lib/python3.12 lib/libpython3*)
 cp /etc/ssl/certs/ca-certificates.crt "$work/ca.crt"
 cat >"$work/Dockerfile" <<'D'
 FROM scratch

@@ -54,7 +54,12 @@ echo "base    $(seconds "$begun")  $base"
 begun=$(date +%s%N)
 buildah bud --isolation chroot --pull-never --layers --format docker --tag "$image" \
   --build-arg REVISION="$(git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown)" "$root" >"$work/build.log" 2>&1 \
-  || { tail -30 "$work/build.log" >&2; exit 1; }
+  || {
+    grep -qE 'Failed to establish a new connection|NameResolutionError|Connection to .* timed out' "$work/build.log" \
+      && skip "no package index in reach to build from ($work/build.log)"
+    tail -30 "$work/build.log" >&2
+    exit 1
+  }
 echo "build   $(seconds "$begun")  $image, $(($(podman image inspect --format '{{.Size}}' "$image") / 1000000)) MB unpacked"
 
 begun=$(date +%s%N)

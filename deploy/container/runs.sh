@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the image as a careful operator would, and holds it to what deploy/container/README.md promises.
 # usage: runs.sh IMAGE        Everything it starts carries its own process id in its name and is gone when it ends.
+# shellcheck disable=SC2016  # what stands in single quotes is for the shell inside a container
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 image=$1
@@ -25,10 +26,9 @@ clean_up() {
 trap clean_up EXIT
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-# Without systemd podman can't set timers for health checks and says so at level error; what counts, it says at the end anyway.
-started() {
-  podman --log-level fatal run --name "$me-$1" "${hardened[@]}" "${@:2}" >/dev/null 2>"$tmp/stderr" || fail "$1: $(<"$tmp/stderr")"
-}
+# Without systemd podman can't set timers for health checks, and says so each time: heard only when something failed.
+quietly() { "$@" >/dev/null 2>"$tmp/stderr" || fail "$*: $(<"$tmp/stderr")"; }
+started() { quietly podman run --name "$me-$1" "${hardened[@]}" "${@:2}"; }
 published() { echo "http://$(podman port "$me-$1" 8080/tcp | head -1)"; }
 until_ok() { # until_ok SECONDS COMMAND…
   local deadline=$((SECONDS + $1))
@@ -46,7 +46,7 @@ with_token() { status_of -H "Authorization: Bearer $(<"$1")" "$2/v1/resource"; }
 # SIGTERM to process 1 must end it with 0, and soon.
 stopped() {
   local begun=$SECONDS code
-  podman --log-level fatal stop --time 10 "$me-$1" >/dev/null
+  quietly podman stop --time 10 "$me-$1"
   code=$(podman inspect --format '{{.State.ExitCode}}' "$me-$1")
   [[ $code == 0 ]] || fail "$1: exit code $code after SIGTERM"
   ((SECONDS - begun < 5)) || fail "$1: $((SECONDS - begun)) s to stop"
@@ -85,7 +85,7 @@ silent_about() {
 
 says() { printf '  %-9s%s\n' "$1" "$2"; }
 
-podman network create "$me-net" >/dev/null 2>&1
+quietly podman network create "$me-net"
 mkdir "$tmp/a" "$tmp/b" "$tmp/c"
 
 # --- the embedded store on a volume, the image's own config.yaml
@@ -98,7 +98,7 @@ confined a
 reaps a
 silent_about a "$tmp/a"
 stopped a
-podman --log-level fatal rm "$me-a" >/dev/null
+quietly podman rm "$me-a"
 started a "${embedded[@]}" "$image"
 healthy a
 at=$(published a)
@@ -138,7 +138,7 @@ upstreams: {legacy: {targets: ["http://127.0.0.1:$demo"]}}
 routes: [{path: /v1/resource, upstream: legacy}]
 C
 chmod 0444 "$tmp/config.yaml" "$tmp/store_password"
-podman --log-level fatal rm --force --volumes --time 2 "$me-demo" >/dev/null
+quietly podman rm --force --volumes --time 2 "$me-demo"
 started host-demo --network host --no-healthcheck "$image" demo-upstream --port "$demo"
 until_ok 10 curl --silent --fail "http://127.0.0.1:$demo/v1/resource"
 redis=(--network host -v "$tmp/config.yaml:/etc/gateway/config.yaml:ro" -v "$tmp/store_password:/run/secrets/store_password:ro")
@@ -149,7 +149,7 @@ confined b
 cp "$tmp/store_password" "$tmp/b/password.store"
 silent_about b "$tmp/b"
 stopped b
-podman --log-level fatal start "$me-b" >/dev/null
+quietly podman start "$me-b"
 healthy b
 [[ $(with_token "$tmp/b/kept" "http://127.0.0.1:$port") == 200 ]] || fail "redis: the token is lost after a restart"
 [[ $(with_token "$tmp/b/revoked" "http://127.0.0.1:$port") == 401 ]] || fail "redis: a revoked token lives again after a restart"
