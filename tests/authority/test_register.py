@@ -110,6 +110,17 @@ async def test_a_body_without_length_is_bounded_too(house: House) -> None:
     assert answer.status == 413
 
 
+async def test_a_body_that_announces_too_much_is_not_waited_for(house: House) -> None:
+    """413 at the head; nothing of the body was sent."""
+    port = house.http.port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /v1/register HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 65537\r\n\r\n")
+    line = await asyncio.wait_for(reader.readline(), 5)
+    writer.close()
+    await writer.wait_closed()
+    assert line.startswith(b"HTTP/1.1 413 ")
+
+
 async def test_registration_is_closed_by_default(house_with: MakeHouse) -> None:
     """403, whatever is sent; further clients of an account too."""
     house = await house_with(registration="closed")

@@ -378,6 +378,16 @@ async def test_a_refresh_that_the_store_did_not_confirm_is_503(house: House) -> 
     assert (await house.refresh(client, pair["refresh_token"]))[0] == 200
 
 
+async def test_a_successor_that_cannot_be_unsealed_is_503(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged record is the store's fault, not the client's (F09)."""
+    client = await house.client()
+    pair = await house.token(client)
+    await house.refresh(client, pair["refresh_token"])
+    monkeypatch.setattr("gateway.authority.token.unseal", lambda _sealed, _token: None)
+    status, refused = await house.refresh(client, pair["refresh_token"])
+    assert (status, refused["error"]) == (503, "temporarily_unavailable")
+
+
 async def test_a_client_that_goes_while_it_gets_a_token_is_invalid_client(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
