@@ -6,7 +6,7 @@ RUN_STAMP := $(VENV)/.run-stamp
 DEV_STAMP := $(VENV)/.dev-stamp
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
-.PHONY: help run test lint demo bench mutants e2e container-check lock clean
+.PHONY: help run test lint demo bench mutants container-check lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -46,6 +46,9 @@ lint: $(DEV_STAMP)  ## style, types and import rules only
 
 bench: $(DEV_STAMP)  ## ours beside its peers, in one run, as ratios (about six minutes; ARGS="--quick")
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+mutants: $(DEV_STAMP)  ## switch one safeguard off at a time and expect the tests to fail
+	@$(BIN)/python scripts/mutants.py
 
 container-check:  ## build the image and run it in containers, without a Docker engine (Debian, root; installs buildah and podman)
 	@deploy/container/check.sh

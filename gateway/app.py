@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import importlib
 import logging
+import signal
 import socket
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from gateway import __version__
 from gateway.config.model import Config
@@ -29,13 +31,14 @@ _EMBEDDED = "embedded:"
 log = logging.getLogger("gateway.app")
 
 
-def serve(config: Config, *, demo: bool = False) -> int:
+def serve(config: Config, *, demo: bool = False, warnings: Iterable[str] = ()) -> int:
     """
     Run the gateway until it is told to stop.
 
     Args:
         config: What to run.
         demo: Also run the demo legacy API.
+        warnings: What is unwise in the configuration, for the log.
 
     Returns:
         0 after a drain, 1 when it was cut short or the workers kept dying.
@@ -44,6 +47,9 @@ def serve(config: Config, *, demo: bool = False) -> int:
         Unavailable: A port or the store can't be had.
     """
     event_log.configure()
+    for warning in warnings:
+        log.warning("config.questionable", extra={"facts": {"warning": warning}})
+    signal.signal(signal.SIGTERM, _leave)
     with ExitStack() as ends:
         if demo:
             from gateway.ops.demo import start_demo
@@ -73,12 +79,20 @@ def _run(config: Config, public: Sockets, admin: Sockets, store: EmbeddedStore |
         if show:
             from gateway.ops.firststeps import banner
 
-            print(banner(config, **ports), flush=True)
+            try:
+                print(banner(config, **ports), flush=True)
+            except OSError:
+                pass  # nobody reads it; the gateway serves all the same
 
     setting = Setting(config, public, admin, store, announce)
     code = alone(setting) if config.workers == 1 else supervised(setting)
     log.info("gateway.stopped", extra={"facts": {"exit_code": code}})
     return code
+
+
+def _leave(*_: object) -> NoReturn:
+    """SIGTERM before the event loop hears it: leave as any exception would, so that the store is stopped in order."""
+    raise SystemExit(0)
 
 
 def _embedded(config: Config) -> EmbeddedStore | None:

@@ -90,8 +90,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from gateway.app import serve
 
     loaded = _load(arguments)
-    _tell(*(f"{warning} (warning)" for warning in loaded.warnings))
-    return serve(loaded.config, demo=arguments.demo)
+    return serve(loaded.config, demo=arguments.demo, warnings=loaded.warnings)
 
 
 def _check(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from gateway.authority.hasher import Hasher
 from gateway.authority.operators import add_client
 from gateway.config.model import Config
 from gateway.errors import InvalidInput
-from gateway.modes import answers, reach
+from gateway.modes import answers, check_trust, reach
 from gateway.store.clients import RedisClients
 from gateway.store.connect import connect
 from gateway.store.embedded import EmbeddedStore
@@ -30,6 +30,7 @@ def enrol(
     strangers = " ".join(sorted(scopes - set(config.oauth.scopes)))
     if strangers:
         raise InvalidInput(f"oauth.scopes does not define {strangers}")
+    check_trust(config)
     with ExitStack() as ends:
         socket_path = _socket(config, ends)
         return asyncio.run(_enrol(config, socket_path, username, password, scopes, permissions))

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, RedisError
 
 from gateway.config.model import Config
-from gateway.errors import Unavailable
+from gateway.errors import ConfigFault, Unavailable
 from gateway.ops.admin import Admin, Collect
 from gateway.ops.health import Health
 from gateway.ops.listening import close_all
@@ -57,8 +58,24 @@ class Setting:
         return None if self.store is None else self.store.socket_path
 
 
+def check_trust(config: Config) -> None:
+    """
+    Read the store's ``ca_file`` once, before anything depends on it.
+
+    Raises:
+        ConfigFault: It holds no certificate.
+    """
+    if config.store.ca_file is not None:
+        try:
+            ssl.create_default_context(cafile=config.store.ca_file)
+        except OSError as fault:
+            said = f"{config.store.ca_file}: store.ca_file: no certificates in it ({fault.strerror or fault})"
+            raise ConfigFault([said]) from None
+
+
 def alone(setting: Setting) -> int:
     """Run everything in this process.  Returns the exit code."""
+    check_trust(setting.config)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_alone(setting))
 
@@ -97,6 +114,7 @@ async def _alone(setting: Setting) -> int:
 def supervised(setting: Setting) -> int:
     """Fork the workers and look after them.  Returns the exit code."""
     config, registry = setting.config, Registry()
+    check_trust(config)
     seen = asyncio.run(_reach_once(setting))
     # What is open now is what workers inherit; the admin listener and everything later is the supervisor's own.
     keep = open_descriptors() - {sock.fileno() for sock in setting.admin}

@@ -16,7 +16,6 @@ import json
 import logging
 import os
 import stat
-import sys
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -118,9 +117,3 @@ def _private(fd: int) -> int:
         return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         return fd
-
-
-def tell(message: str) -> None:
-    """One plain line on stderr, for the end of a command that could not do its work."""
-    sys.stderr.write(f"gateway: {message}\n")
-    sys.stderr.flush()

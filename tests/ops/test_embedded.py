@@ -115,3 +115,15 @@ def test_the_first_answer_comes_soon_after_exec(gateway: Make) -> None:
     before = time.monotonic()
     gateway().start()
     assert time.monotonic() - before < 5
+
+
+@pytest.mark.parametrize("after", [0.1, 0.2, 0.3, 0.4, 0.6])
+def test_a_stop_in_the_middle_of_the_start_leaves_nothing_behind(gateway: Make, after: float) -> None:
+    """Wherever in its start it is: while it reads the configuration, spawns the store, or first listens."""
+    running = gateway()
+    running.launch()
+    time.sleep(after)  # the moment is what is tested
+    family = [process.pid for process in running.family()]
+    assert running.end() in (0, -signal.SIGTERM)
+    wait_for(lambda: all(is_gone(pid) for pid in family))
+    assert "Traceback" not in running.stderr

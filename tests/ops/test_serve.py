@@ -96,6 +96,15 @@ def test_a_bad_configuration_is_78_with_all_faults(gateway: Make, folder: Path) 
     assert "config.yaml:2:" in running.stderr
 
 
+def test_a_ca_file_without_certificates_is_78(gateway: Make, folder: Path) -> None:
+    """Readable, so that `check` has nothing to say, but of no use."""
+    (folder / "ca.pem").touch()
+    running = gateway(GATEWAY_STORE__URL=f"rediss://127.0.0.1:{free_port()}", GATEWAY_STORE__CA_FILE=str(folder / "ca.pem"))
+    running.launch()
+    assert running.wait() == 78
+    assert "store.ca_file" in running.stderr
+
+
 def test_it_starts_twice_in_a_row_on_one_port(gateway: Make, valkey: ValkeyServer) -> None:
     """Nothing of the first run is in the second one's way, connections in TIME_WAIT included."""
     port = str(free_port())
