@@ -3,12 +3,14 @@ Which route a request belongs to: (host, method, canonical path) → `Match`.
 
 A look-up walks from the whole path upwards, one dict access per segment end, so that its cost does not depend on how many
 routes there are.  It fails closed: an unmatched path is 404, a wrong method is 405 and never a shorter route, a path that
-would reach a *more* specific route if case were folded reaches none (a back end may not care about case; CVE-2026-27587).
+would reach a *more* specific route if it were decoded or its case folded reaches none (a back end may do so; CVE-2026-27587).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from urllib.parse import unquote
 
 from gateway.config.model import Config
 from gateway.config.model import Route as RouteSection
@@ -77,10 +79,10 @@ class Router:
         self.routes = [Route(section) for section in config.routes]
         self.own = [Route(section, own=True) for section in _own_sections(config)]
         self._exact: dict[str, list[Route]] = {}
-        self._folded: dict[str, int] = {}
         for route in [*self.own, *self.routes]:
             self._exact.setdefault(route.path, []).append(route)
-            self._folded.setdefault(route.path.lower(), len(route.path))
+        self._folded = {_lenient(path): path for path in self._exact}
+        self._plain = all(reading == path for reading, path in self._folded.items())
         for entries in self._exact.values():
             entries.sort(key=lambda route: not route.hosts)  # entries for a host before entries for any
         self._hosts = frozenset(host for route in self.routes for host in route.hosts)
@@ -99,9 +101,9 @@ class Router:
             MethodNotAllowed: The path has routes, but none for the method.
         """
         key = host if host in self._hosts else ""
-        found, length = self._find(key, path)
-        if self._folds_deeper(path, length):
-            raise RouteNotFound(reason="the path differs from a more specific route by case only")
+        found, at = self._find(key, path)
+        if self._reads_deeper(path, at):
+            raise RouteNotFound(reason="decoded, or with case folded, the path is one of a more specific route")
         for route in found:
             if not route.methods or method in route.methods:
                 return Match(route, method)
@@ -111,20 +113,28 @@ class Router:
         """Whether some route names this host, so that matching depends on it."""
         return host in self._hosts
 
-    def _find(self, host: str, path: str) -> tuple[list[Route], int]:
+    def _find(self, host: str, path: str) -> tuple[list[Route], str]:
         for candidate in _candidates(path):
             entries = self._exact.get(candidate)
             if entries is not None:
                 found = [route for route in entries if not route.hosts or host in route.hosts]
                 if found:
-                    return found, len(candidate)
+                    return found, candidate
         raise RouteNotFound
 
-    def _folds_deeper(self, path: str, length: int) -> bool:
-        folded = path.lower()
-        if folded == path:
+    def _reads_deeper(self, path: str, at: str) -> bool:
+        reading = _lenient(path)
+        if reading == path and self._plain:
             return False
-        return any(self._folded.get(candidate, 0) > length for candidate in _candidates(folded))
+        length = len(_lenient(at))
+        return any(len(candidate) > length for candidate in _candidates(reading) if candidate in self._folded)
+
+
+def _lenient(path: str) -> str:
+    """How the most lenient back end reads a path: decoded twice, a backslash as slash, empty segments merged, case folded."""
+    if "%" in path:
+        path = re.sub("//+", "/", unquote(unquote(path)).replace("\\", "/"))
+    return path.lower()
 
 
 def _candidates(path: str) -> Iterable[str]:

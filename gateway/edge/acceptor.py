@@ -21,12 +21,20 @@ _log = logging.getLogger("gateway.edge")
 
 
 class Acceptor:
-    """Takes connections from listening sockets and gives each a protocol."""
+    """
+    Takes connections from listening sockets and gives each a protocol.
 
-    def __init__(self, sockets: list[socket.socket], factory: Callable[[], asyncio.Protocol]) -> None:
+    It pauses by itself when ``room()``, the number of connections that may still be opened, comes to nothing; whoever closes
+    a connection calls `resume`.
+    """
+
+    def __init__(
+        self, sockets: list[socket.socket], factory: Callable[[], asyncio.Protocol], room: Callable[[], int]
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._sockets = sockets
         self._factory = factory
+        self._room = room
         self._paused = True
         self._retry: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[object]] = set()
@@ -42,8 +50,10 @@ class Acceptor:
                 self._loop.remove_reader(sock)
 
     def resume(self) -> None:
-        """Accept again."""
-        self._retry = None
+        """Accept again; does nothing while accepting, or after `close`."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
         if self._paused and self._sockets:
             self._paused = False
             for sock in self._sockets:
@@ -59,9 +69,10 @@ class Acceptor:
         self._sockets = []
 
     def _accept(self, sock: socket.socket) -> None:
-        for _ in range(_BATCH):
-            if self._paused:
-                return
+        room = self._room() - len(self._tasks)
+        if room <= 0:
+            self.pause()
+        for _ in range(min(_BATCH, room)):
             try:
                 connection, _ = sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -78,7 +89,13 @@ class Acceptor:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             task: asyncio.Task[object] = self._loop.create_task(self._adopt(connection))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._adopted)
+
+    def _adopted(self, task: asyncio.Task[object]) -> None:
+        """A newcomer counts as a connection now, or has gone: either may have made room."""
+        self._tasks.discard(task)
+        if self._retry is None:
+            self.resume()
 
     async def _adopt(self, connection: socket.socket) -> None:
         try:

@@ -24,6 +24,7 @@ from gateway.errors import (
     InvalidToken,
     PayloadTooLarge,
     RequestTimeout,
+    StoreUnavailable,
     UpstreamTimeout,
     UriTooLong,
 )
@@ -36,9 +37,13 @@ from gateway.routing import Match
 
 if TYPE_CHECKING:
     from gateway.edge.listener import Edge
+    from gateway.edge.pool import Pool
+    from gateway.edge.upstream import Upstream
 
 MAX_BUFFER = 64 * 1024
 """Bytes of pipelined requests that are kept before reading pauses."""
+DECISION_TIMEOUT = 10.0
+"""Seconds after which a verdict that was never given is given up; the store's own timeout is much shorter."""
 MAX_LINGER = 1024 * 1024
 """Bytes of a refused body that are read and thrown away, so that the refusal is not lost in a reset."""
 
@@ -50,7 +55,7 @@ class Downstream(asyncio.Protocol):
 
     __slots__ = (
         "_buffer", "_decoder", "_early", "_eof", "_exchange", "_host", "_host_name", "_left", "_match", "_peer", "_reader",
-        "_read_paused", "_started", "_state", "_target", "_write_paused", "deadline", "edge", "transport",
+        "_read_paused", "_started", "_state", "_target", "deadline", "edge", "transport", "write_paused",
     )  # fmt: skip
 
     def __init__(self, edge: Edge) -> None:
@@ -73,7 +78,8 @@ class Downstream(asyncio.Protocol):
         self._started = 0.0
         self._eof = False
         self._read_paused = False
-        self._write_paused = False
+        self.write_paused = False
+        """Whether the client reads slowly: answers wait here."""
 
     # --- asyncio.Protocol -----------------------------------------------------------------------------------------
 
@@ -101,21 +107,21 @@ class Downstream(asyncio.Protocol):
         if self._state == _BODY:
             self.transport.abort()  # a truncated body never becomes a whole request
             return False
-        return self._state in (_DECIDING, _WAIT)
+        return self._state in (_DECIDING, _WAIT) or bool(self._buffer and self.write_paused)
 
     def pause_writing(self) -> None:
         """The client reads slowly: so does the gateway from the upstream."""
-        self._write_paused = True
+        self.write_paused = True
         if self._exchange is not None and self._exchange.up is not None:
             self._exchange.up.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The client keeps up again."""
-        self._write_paused = False
+        self.write_paused = False
         if self._exchange is not None and self._exchange.up is not None:
             self._exchange.up.transport.resume_reading()
-        elif self._state == _HEAD and self._buffer:
-            self._advance()
+        else:
+            self._continue()
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""
@@ -138,7 +144,7 @@ class Downstream(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Begin as many requests as are here and may begin."""
-        while self._state == _HEAD and self._buffer and not self._write_paused:
+        while self._state == _HEAD and self._buffer and not self.write_paused:
             data = self._buffer
             end = data.find(b"\r\n\r\n", 4) + 4 if data.startswith(b"\r\n") else data.find(b"\r\n\r\n") + 4
             if end == 3:
@@ -150,6 +156,8 @@ class Downstream(asyncio.Protocol):
             else:
                 self._buffer = data[end:]
                 self._begin(data[:end])
+        if self.write_paused and len(self._buffer) > MAX_BUFFER:
+            self._pause_reading()
 
     def _unfinished(self, data: bytes) -> None:
         """A head that is not here yet may neither grow nor take for ever; nor can it be saved when a line ends in a bare LF."""
@@ -166,7 +174,7 @@ class Downstream(asyncio.Protocol):
             self._refuse(HeadTooLarge())
         elif data.count(b"\n") != data.count(b"\r\n") or data.find(b"\r", 0, -1) != data.find(b"\r\n", 0, -1) >= 0:
             self._refuse(BadRequest("A line of the head does not end in CRLF"))
-        elif not data[:1].isalpha() and data[:2] != b"\r\n"[: len(data)]:
+        elif (not data[:1].isalpha() and data[:2] != b"\r\n"[: len(data)]) or data[:4] == b"\r\n\r\n":
             self._refuse(BadRequest("The request line is malformed"))
 
     def _begin(self, head: bytes) -> None:
@@ -218,7 +226,7 @@ class Downstream(asyncio.Protocol):
         if ref is None:
             raise InvalidToken(reason="no access token of this gateway")
         self._state = _DECIDING
-        self.deadline = 0.0
+        self.deadline = now + DECISION_TIMEOUT
         self.edge.verdicts.fetch(ref, self._decided)
 
     def _decided(self, verdict: Verdict | GatewayError) -> None:
@@ -232,6 +240,8 @@ class Downstream(asyncio.Protocol):
             self._forward(permit(cast(Match, self._match), verdict, self.edge.loop.time()))
         except GatewayError as error:
             self._refuse(error)
+        if self._eof and self._state == _BODY:
+            self.transport.abort()
         self._continue()
 
     # --- forwarding -----------------------------------------------------------------------------------------------
@@ -278,21 +288,30 @@ class Downstream(asyncio.Protocol):
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         else:
             self._state = _WAIT
-        self.deadline = edge.loop.time() + (route.connect + route.first_byte)
+        self.deadline = edge.loop.time() + route.first_byte
         edge.groups[route.upstream].lease(exchange)
         if has_body and self._buffer and self._state == _BODY:
             data, self._buffer = self._buffer, b""
             self._body(data)
+            if exchange.up is not None and not exchange.up.paused:
+                self._resume_reading()  # it may have been paused while the verdict was sought
+
+    def queued(self, exchange: Exchange) -> None:
+        """There is no idle connection: wait for one, but not for ever."""
+        # A tick longer than connecting takes at most, so that a target that stays silent is named as such.
+        self.deadline = self.edge.loop.time() + exchange.match.route.connect + 0.2
 
     def leased(self, exchange: Exchange) -> None:
         """A connection was found after a wait: what came of the body meanwhile follows the head."""
-        if self._write_paused and exchange.up is not None:
-            exchange.up.transport.pause_reading()
-        if exchange.up is not None and self._early:
-            for piece in self._early:
-                exchange.up.transport.write(piece)
-            self._early.clear()
-        if self._state == _BODY:
+        up = cast("Upstream", exchange.up)
+        route = exchange.match.route
+        self.deadline = self.edge.loop.time() + (route.first_byte if exchange.sent_all else route.between_bytes)
+        if self.write_paused:
+            up.transport.pause_reading()
+        for piece in self._early:
+            up.transport.write(piece)
+        self._early.clear()
+        if self._state == _BODY and not up.paused:
             self._resume_reading()
 
     def pause_body(self) -> None:
@@ -308,7 +327,8 @@ class Downstream(asyncio.Protocol):
     def _body(self, data: bytes) -> None:
         """Stream the request's body; what follows it is the next request."""
         exchange = cast(Exchange, self._exchange)
-        self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
+        if exchange.up is not None:
+            self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
         if self._decoder is not None:
             try:
                 pieces, used = self._decoder.feed(data)
@@ -334,8 +354,9 @@ class Downstream(asyncio.Protocol):
             self._state = _WAIT
             self._decoder = None
             self._buffer = data[used:]
-            self.deadline = self.edge.loop.time() + exchange.match.route.first_byte
         if exchange.up is not None:
+            if done:
+                self.deadline = self.edge.loop.time() + exchange.match.route.first_byte
             exchange.up.transport.write(out)
         else:
             self._early.append(out)
@@ -371,7 +392,7 @@ class Downstream(asyncio.Protocol):
         exchange.status = answer.status
         exchange.sent += len(body)
         reader = cast(RequestReader, self._reader)
-        if not delimited or self.edge.draining:
+        if not (delimited and exchange.sent_all) or self.edge.draining:
             reader.keep_alive = False
         parts = [b"HTTP/1.1 ", answer.status_line, b"\r\n", *answer.lines]
         if length is not None:
@@ -407,7 +428,7 @@ class Downstream(asyncio.Protocol):
         reader = cast(RequestReader, self._reader)
         if not exchange.sent_all:
             self._linger()
-        elif not reader.keep_alive or self.edge.draining or self._eof:
+        elif not reader.keep_alive or self.edge.draining or (self._eof and not self._buffer):
             self._close()
         else:
             self._next()
@@ -421,6 +442,7 @@ class Downstream(asyncio.Protocol):
         self._exchange = None
         if exchange.answered:
             self.edge.note(self._peer, exchange, perf_counter() - exchange.started, error.code)
+            self._state = _CLOSED
             self.transport.abort()
             return
         self._answer(error, exchange)
@@ -431,12 +453,17 @@ class Downstream(asyncio.Protocol):
         self.deadline = 0.0
         exchange = self._exchange
         if exchange is not None:
-            if self._state == _BODY and exchange.up is not None:
+            if exchange.up is None:
+                self.fail(exchange, cast("Pool", exchange.pool).impatience())
+            elif self._state == _BODY and not self._read_paused:
                 self.fail(exchange, RequestTimeout())
             else:
-                self.fail(exchange, UpstreamTimeout("no answer in time", sent=exchange.up is not None))
+                self.fail(exchange, UpstreamTimeout("no answer in time", sent=True))
         elif self._state == _HEAD and self._buffer:
             self._refuse(RequestTimeout())
+        elif self._state == _DECIDING:
+            cast(RequestReader, self._reader).keep_alive = False  # the verdict may come yet, and is for no later request
+            self._refuse(StoreUnavailable("no verdict in time"))
         else:
             self._close() if self._state == _HEAD else self.transport.abort()
 
@@ -461,7 +488,9 @@ class Downstream(asyncio.Protocol):
             pending = not exchange.sent_all
         else:
             pending = reader is not None and (reader.chunked or bool(reader.content_length))
-        keep = not (pending or error.close or edge.draining or self._eof or reader is None or not reader.keep_alive)
+        keep = not (pending or error.close or edge.draining or reader is None or not reader.keep_alive)
+        if keep and (reader.method == b"CONNECT" or (self._eof and not self._buffer)):
+            keep = False  # what follows may be a tunnel's; or nothing follows
         head_only = reader is not None and not error.close and reader.method == b"HEAD"
         lines = [f"HTTP/1.1 {status} {edge.phrases.get(status, '')}\r\nDate: {formatdate(usegmt=True)}\r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in headers]
@@ -498,12 +527,12 @@ class Downstream(asyncio.Protocol):
             self._resume_reading()
             if self._buffer:
                 self._advance()
-            elif self._eof:
+            if self._eof and self._state == _HEAD and not self.write_paused:
                 self._close()
 
     def _close(self) -> None:
         self._state = _CLOSED
-        self.deadline = 0.0
+        self.deadline = self.edge.loop.time() + self.edge.keepalive_timeout  # for the last bytes of an answer, not for ever
         self.transport.close()
 
     def _linger(self) -> None:

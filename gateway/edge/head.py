@@ -34,11 +34,13 @@ MAX_LINES = 100
 MAX_RESPONSE_HEAD = 64 * 1024
 """Longest head of an upstream's answer, bytes."""
 
-_DROP, _HOST, _LENGTH, _CODING, _CONNECTION, _EXPECT, _AUTHORIZATION, _SINGLE, _FORWARDING, _UPGRADE = range(1, 11)
+(
+    _DROP, _HOST, _LENGTH, _CODING, _CONNECTION, _EXPECT, _AUTHORIZATION, _SINGLE, _FORWARDING, _UPGRADE, _PROXY_CONNECTION,
+) = range(1, 12)  # fmt: skip
 
 _HOP_BY_HOP = (
     b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
-    b"http2-settings",
+    b"http2-settings", b"proxy",
 )  # fmt: skip
 _IDENTITY = (b"x-client-id", b"x-client-scopes")
 _SPOOFABLE = (b"x-real-ip", b"x-original-url", b"x-original-uri", b"x-original-method", b"x-rewrite-url", b"x-client-cert")
@@ -50,6 +52,7 @@ _SPECIAL: Final = {
     **dict.fromkeys((*_HOP_BY_HOP, *_IDENTITY, *_SPOOFABLE), _DROP),
     **dict.fromkeys(_FORWARDED, _FORWARDING),
     b"upgrade": _UPGRADE,
+    b"proxy-connection": _PROXY_CONNECTION,
     b"host": _HOST,
     b"content-length": _LENGTH,
     b"transfer-encoding": _CODING,
@@ -117,7 +120,7 @@ class RequestReader:
         """
         self._reset()
         parts = head[: head.find(b"\r\n")].split(b" ")
-        if len(parts) != 3:
+        if len(parts) != 3 or head[0] < 0x21:  # llhttp skips leading CR and LF, and a method with one would be another
             raise BadRequest("The request line is malformed")
         self.method, self.target, version = parts
         if version == b"HTTP/1.1":
@@ -130,7 +133,7 @@ class RequestReader:
             raise BadRequest("The request line is malformed")
         if len(self.target) > MAX_TARGET:
             raise UriTooLong
-        if head.count(b"\r\n") > MAX_LINES + 2 or (len(head) > MAX_LINE and max(map(len, head.split(b"\r\n"))) > MAX_LINE):
+        if head.count(b"\r\n") > MAX_LINES + 2 or (len(head) > MAX_LINE and _is_too_large(head)):
             raise HeadTooLarge
         try:
             self._parser.feed_data(head)
@@ -181,6 +184,8 @@ class RequestReader:
             self.forwarding[lower] = value if known is None else known + b", " + value
         elif kind == _UPGRADE:
             self.upgrade = value.strip(b" \t").lower()
+        elif kind == _PROXY_CONNECTION and b"close" in value.lower():
+            self._seen_connection += b",close"  # llhttp obeys it, and would refuse the next request
 
     def renew(self) -> None:
         """Forget llhttp's place: the last request had a body, which this reader never sees."""
@@ -207,8 +212,8 @@ class RequestReader:
         """Decide what the whole head means, once all lines are known."""
         if self._fault is not None:
             raise self._fault
-        if self.host is None:
-            if not self.http10:
+        if not self.host:
+            if not self.http10 or self.host is not None:
                 raise BadRequest("Host is missing")
             self.host = b""
         if self._te is not None:
@@ -249,6 +254,12 @@ class RequestReader:
         self._names = [name for name, _ in kept]
         self.lines = [line for _, line in kept]
         self.underscored = [(name, line) for name, line in self.underscored if name not in names]
+
+
+def _is_too_large(head: bytes) -> bool:
+    """Whether the header section or one of its lines is; the target has a limit of its own."""
+    section = head[head.find(b"\r\n") + 2 :]
+    return len(section) > MAX_HEAD or max(map(len, section.split(b"\r\n"))) > MAX_LINE
 
 
 class Peer:

@@ -102,7 +102,6 @@ class Edge:
         self._id_prefix = token_hex(6)
         self._id_count = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._full = False
         self._stats = {route.name: _RouteStats(registry, route.name) for route in [*router.own, *router.routes]}
         self._no_route = _RouteStats(registry, "")
         self._refusals: dict[str, Counter] = {}
@@ -118,7 +117,7 @@ class Edge:
     async def start(self, sockets: list[socket.socket]) -> None:
         """Accept on listening sockets."""
         self.loop = asyncio.get_running_loop()
-        self._acceptor = Acceptor(sockets, lambda: Downstream(self))
+        self._acceptor = Acceptor(sockets, lambda: Downstream(self), lambda: self._max_connections - len(self._connections))
         self._tick()
 
     async def drain(self, timeout: float) -> None:
@@ -145,9 +144,6 @@ class Edge:
     def opened(self, connection: Downstream) -> Peer:
         """A connection was accepted; says who is at its other end."""
         self._connections.add(connection)
-        if len(self._connections) >= self._max_connections and self._acceptor is not None:
-            self._full = True
-            self._acceptor.pause()
         name = connection.transport.get_extra_info("peername")
         address = str(name[0]) if isinstance(name, tuple) else ""
         scheme = "https" if connection.transport.get_extra_info("sslcontext") else "http"
@@ -156,8 +152,7 @@ class Edge:
     def closed(self, connection: Downstream) -> None:
         """A connection has ended."""
         self._connections.discard(connection)
-        if self._full and not self.draining and self._acceptor is not None:
-            self._full = False
+        if self._acceptor is not None:
             self._acceptor.resume()
 
     def next_request_id(self) -> str:
@@ -256,6 +251,7 @@ class Edge:
 
     def _tick(self) -> None:
         """Look at all deadlines; a timer per request would cost the hot path more than this look costs all of them."""
+        self._timer = self.loop.call_later(TICK, self._tick)  # first: a fault below may not end all deadlines
         now = self.loop.time()
         for connection in [c for c in self._connections if 0.0 < c.deadline <= now]:
             connection.expire()
@@ -263,7 +259,6 @@ class Edge:
             for pool in group.pools:
                 pool.prune(now)
         self._access_log.flush()
-        self._timer = self.loop.call_later(TICK, self._tick)
 
     def _upstream_connections(self) -> float:
         return sum(pool.open for group in self.groups.values() for pool in group.pools)

@@ -58,9 +58,14 @@ class Pool:
     def renew(self, exchange: Exchange) -> None:
         """The same on a connection that was never used."""
         if len(self._waiting) >= MAX_WAITING:
-            exchange.down.fail(exchange, Overloaded(reason=f"{len(self._waiting)} requests wait for {self.name}"))
+            self._waiting = deque(waiting for waiting in self._waiting if not waiting.over)
+        if len(self._waiting) >= MAX_WAITING:
+            # Later, not now: the client's side is still about to begin, and may have thousands more of these.
+            refusal = Overloaded(reason=f"{len(self._waiting)} requests wait for {self.name}")
+            asyncio.get_running_loop().call_soon(exchange.down.fail, exchange, refusal)
             return
         self._waiting.append(exchange)
+        exchange.down.queued(exchange)
         self._grow()
 
     def release(self, up: Upstream) -> None:
@@ -95,6 +100,12 @@ class Pool:
         for up in list(self._open):
             up.abort()
 
+    def impatience(self) -> GatewayError:
+        """Why an exchange has waited in vain."""
+        if len(self._open) >= self._limit:
+            return Overloaded(reason=f"all {self._limit} connections to {self.name} are busy")
+        return UpstreamTimeout(f"{self.name} did not accept a connection in time", sent=False)
+
     @property
     def open(self) -> int:
         """Connections, idle ones included."""
@@ -112,6 +123,7 @@ class Pool:
 
     async def _open_one(self, timeout: float) -> None:
         failure: GatewayError | None = None
+        protocol: asyncio.BaseProtocol | None = None
         try:
             async with asyncio.timeout(timeout):
                 _, protocol = await self._connect(lambda: Upstream(self))
@@ -119,20 +131,22 @@ class Pool:
             failure = UpstreamTimeout(f"{self.name} did not accept a connection in time", sent=False)
         except (OSError, ssl.SSLError) as error:
             failure = UpstreamError(f"{self.name} can't be reached: {type(error).__name__}", sent=False)
-        if failure is None:
-            up = cast(Upstream, protocol)
-            if not up.closed:
-                self._open.add(up)
-                self.release(up)
+        # Before anybody hears of it: a next request may come of that, and has to have a task of its own.
+        self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+        up = cast("Upstream | None", protocol)
+        if up is None or up.closed:
+            self._refuse_one(failure or UpstreamError(f"{self.name} closed a connection at once", sent=False))
         else:
-            self._refuse_one(failure)
+            self._open.add(up)
+            self.release(up)
 
     def _refuse_one(self, failure: GatewayError) -> None:
         while self._waiting:
             exchange = self._waiting.popleft()
             if not exchange.over:
                 self.group.unreachable(self, exchange, failure)
-                return
+                break
+        self._grow()
 
 
 class Group:
@@ -153,6 +167,8 @@ class Group:
         exchange.attempts += 1
         if exchange.attempts < len(self.pools):
             self._balancer.after(pool).lease(exchange)
+            if exchange.up is not None:
+                exchange.down.leased(exchange)
         else:
             exchange.down.fail(exchange, failure)
 

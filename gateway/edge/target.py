@@ -91,7 +91,7 @@ def origin_form(raw: bytes, host: bytes) -> bytes:
     found = _ABSOLUTE.fullmatch(raw)
     if found is None:
         raise BadRequest("The request target must be a path")
-    if found[1].lower() != host.lower():
+    if not host or found[1].lower() != host.lower():
         raise BadRequest("The request target names another authority than Host")
     rest: bytes = found[2]
     return rest if rest.startswith(b"/") else b"/" + rest

@@ -28,8 +28,8 @@ class Upstream(asyncio.Protocol):
     """One upstream connection, leased to one exchange at a time by its `Pool`."""
 
     __slots__ = (
-        "_buffer", "_chunked_out", "_decoder", "_interim", "_keep_alive", "_left", "_paused", "_state", "closed", "exchange",
-        "idle_since", "pool", "transport", "used",
+        "_buffer", "_chunked_out", "_decoder", "_interim", "_keep_alive", "_left", "_state", "closed", "exchange",
+        "idle_since", "paused", "pool", "transport", "used",
     )  # fmt: skip
 
     def __init__(self, pool: Pool) -> None:
@@ -47,7 +47,8 @@ class Upstream(asyncio.Protocol):
         self._chunked_out = False
         self._keep_alive = False
         self._interim = 0
-        self._paused = False
+        self.paused = False
+        """Whether what was written last still waits here, because the upstream reads slowly."""
 
     # --- the exchange's side --------------------------------------------------------------------------------------
 
@@ -59,7 +60,7 @@ class Upstream(asyncio.Protocol):
         self._state = _HEAD
         self._interim = 0
         self.transport.write(exchange.start + self.pool.head + exchange.tail)
-        if self._paused:
+        if self.paused:
             exchange.down.pause_body()
 
     def abort(self) -> None:
@@ -85,20 +86,20 @@ class Upstream(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Called by the event loop: an answer framed by the connection's end is complete now."""
+        self.closed = True  # connection_lost comes later: nobody may lease it meanwhile
         if self.exchange is not None and self._state == _UNTIL_CLOSE:
-            self._keep_alive = False
             self._finish(exact=True)
         return False
 
     def pause_writing(self) -> None:
         """The upstream reads the request's body slowly: the client has to wait."""
-        self._paused = True
+        self.paused = True
         if self.exchange is not None:
             self.exchange.down.pause_body()
 
     def resume_writing(self) -> None:
         """The upstream keeps up again."""
-        self._paused = False
+        self.paused = False
         if self.exchange is not None:
             self.exchange.down.resume_body()
 
@@ -215,7 +216,12 @@ class Upstream(asyncio.Protocol):
         self._decoder = None
         chunked = self._chunked_out and self._state in (_CHUNKED, _UNTIL_CLOSE)
         self._state = _IDLE
-        if exact and self._keep_alive and exchange.sent_all and not self.closed:
+        if exact and self._keep_alive and exchange.sent_all and not self.closed and (
+            # The answer came after the whole body was sent, and not while some of it still waits here.
+            exchange.received == 0 or self.transport.get_write_buffer_size() == 0
+        ):
+            if exchange.down.write_paused:
+                self.transport.resume_reading()  # the next exchange has another client
             self.pool.release(self)
         else:
             self.closed = True
@@ -231,6 +237,7 @@ class Upstream(asyncio.Protocol):
             self.abort()
         if stale and exchange.repeatable and exchange.attempts == 0:
             exchange.attempts = 1
+            exchange.up = None
             self.pool.renew(exchange)
         else:
             exchange.down.fail(exchange, UpstreamError(reason, sent=True))
