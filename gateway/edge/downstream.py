@@ -290,11 +290,12 @@ class Downstream(asyncio.Protocol):
             self._state = _WAIT
         self.deadline = edge.loop.time() + route.first_byte
         edge.groups[route.upstream].lease(exchange)
-        if has_body and self._buffer and self._state == _BODY:
-            data, self._buffer = self._buffer, b""
-            self._body(data)
-            if exchange.up is not None and not exchange.up.paused:
-                self._resume_reading()  # it may have been paused while the verdict was sought
+        if has_body:
+            if self._buffer and self._state == _BODY:
+                data, self._buffer = self._buffer, b""
+                self._body(data)
+            if self._state == _BODY and exchange.up is not None and not exchange.up.paused:
+                self._resume_reading()  # it may have been paused while this request waited in the buffer
 
     def queued(self, exchange: Exchange) -> None:
         """There is no idle connection: wait for one, but not for ever."""
@@ -524,11 +525,12 @@ class Downstream(asyncio.Protocol):
     def _continue(self) -> None:
         """Take up what waits in the buffer."""
         if self._state == _HEAD:
-            self._resume_reading()
             if self._buffer:
                 self._advance()
             if self._eof and self._state == _HEAD and not self.write_paused:
                 self._close()
+            elif self._state != _BODY and len(self._buffer) <= MAX_BUFFER:
+                self._resume_reading()
 
     def _close(self) -> None:
         self._state = _CLOSED

@@ -416,6 +416,8 @@ class Rig:
             client.writer.transport.abort()
         if self.port:
             await self.edge.drain(0)
+            pools = [pool for group in self.edge.groups.values() for pool in group.pools]
+            await self.eventually(lambda: self.edge.connections == 0 and not any(pool.open for pool in pools))
             self.access_log.close()
         await self.origin.stop()
         await self.authority.stop()
