@@ -217,12 +217,14 @@ class Downstream(asyncio.Protocol):
             self._forward(permit_public(match))
             return
         now = self.edge.loop.time()
-        token = bearer(reader.authorization)
-        verdict = self.edge.verdicts.find(digest_access(token), now)
+        digest = reader.token_digest
+        if digest is None:
+            digest = reader.token_digest = digest_access(bearer(reader.authorization))
+        verdict = self.edge.verdicts.find(digest, now)
         if verdict is not None:
             self._forward(permit(match, verdict, now))
             return
-        ref = find_access(token)
+        ref = find_access(bearer(reader.authorization))
         if ref is None:
             raise InvalidToken(reason="no access token of this gateway")
         self._state = _DECIDING
@@ -254,25 +256,10 @@ class Downstream(asyncio.Protocol):
         edge = self.edge
         route = match.route
         has_body = reader.chunked or bool(reader.content_length)
-        request_id = self._peer.request_id(reader.forwarding) or edge.next_request_id()
-        lines = reader.lines
-        if reader.underscored and "underscore_headers" in route.allow:
-            lines = [*lines, *(line for _, line in reader.underscored)]
-        if route.forward_authorization and reader.authorization is not None:
-            lines = [*lines, b"Authorization: ", reader.authorization, b"\r\n"]
-        if reader.chunked:
-            framing = b"Transfer-Encoding: chunked\r\n"
-        elif reader.content_length is not None:
-            framing = b"Content-Length: %d\r\n" % reader.content_length
-        else:
-            framing = b""
-        if route.own:
-            ours = edge.own_lines(self._peer, request_id)
-        else:
-            ours = self._peer.lines(cast(bytes, reader.host), reader.forwarding)
-        tail = b"".join((
-            *lines, framing, granted.identity, ours, b"X-Request-Id: ", request_id.encode("ascii"), b"\r\n\r\n",
-        ))  # fmt: skip
+        peer = self._peer
+        request_id = (peer.request_id(reader.forwarding) if peer.trusted else None) or edge.next_request_id()
+        ours = peer.own_lines if route.own else peer.lines(cast(bytes, reader.host), reader.forwarding)
+        tail = reader.write(route, granted.identity, ours) + request_id.encode("ascii") + b"\r\n\r\n"
         exchange = Exchange(
             self, match, granted, reader.method + b" " + target.forward, tail, request_id, self._started,
             has_body=has_body, http10=reader.http10,
@@ -395,18 +382,26 @@ class Downstream(asyncio.Protocol):
         reader = cast(RequestReader, self._reader)
         if not (delimited and exchange.sent_all) or self.edge.draining:
             reader.keep_alive = False
+        if length is not None and reader.keep_alive and not exchange.http10:
+            self.transport.write(answer.plain + body if body else answer.plain)
+        else:
+            self._write_other_head(exchange, answer, length, body, chunked=chunked)
+        self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
+
+    def _write_other_head(
+        self, exchange: Exchange, answer: ResponseReader, length: int | None, body: bytes, *, chunked: bool
+    ) -> None:
+        keep_alive = cast(RequestReader, self._reader).keep_alive
         parts = [b"HTTP/1.1 ", answer.status_line, b"\r\n", *answer.lines]
         if length is not None:
             parts.append(b"Content-Length: %d\r\n" % length)
         elif chunked:
             parts.append(b"Transfer-Encoding: chunked\r\n")
-        if not reader.keep_alive:
+        if not keep_alive:
             parts.append(b"Connection: close\r\n")
         elif exchange.http10:
             parts.append(b"Connection: keep-alive\r\n")
-        parts += (b"\r\n", body)
-        self.transport.write(b"".join(parts))
-        self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
+        self.transport.write(b"".join((*parts, b"\r\n", body)))
 
     def write_body(self, exchange: Exchange, data: bytes, *, chunked: bool) -> None:
         """Pass a piece of the answer's content on."""

@@ -24,6 +24,7 @@ from gateway.errors import (
     UriTooLong,
     VersionNotSupported,
 )
+from gateway.routing import Route
 
 MAX_HEAD = 32 * 1024
 """Longest header section of a request, bytes."""
@@ -65,6 +66,8 @@ _UNLISTABLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"aut
 """Names that a client may not have removed by listing them in Connection (CVE-2022-31813, CVE-2024-45410)."""
 _RESPONSE_DROP = frozenset((*_HOP_BY_HOP, b"upgrade"))
 
+_PLAIN_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
+
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 _CODING_LIST = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
 _VERSION = re.compile(rb"HTTP/[0-9]+(?:\.[0-9]+)?")
@@ -78,13 +81,14 @@ class RequestReader:
 
     After `read` these hold the present request: ``method``, ``target`` (raw), ``http10``, ``host`` (raw value, empty when
     HTTP/1.0 sent none), ``authorization`` (value or None), ``content_length`` (bytes or None), ``chunked``, ``keep_alive``,
-    ``expects_continue``, ``lines`` (what may be forwarded), ``forwarding`` (what a trusted proxy said).
+    ``expects_continue``, ``lines`` (what may be forwarded), ``forwarding`` (what a trusted proxy said); ``token_digest`` is kept
+    here for whoever computed it from ``authorization``.
     """
 
     __slots__ = (
         "_fault", "_names", "_parser", "_seen_connection", "_te", "authorization", "chunked", "content_length",
-        "expects_continue", "forwarding", "host", "http10", "keep_alive", "lines", "method", "target", "underscored",
-        "upgrade",
+        "expects_continue", "forwarding", "host", "http10", "keep_alive", "lines", "method", "target", "token_digest",
+        "underscored", "upgrade", "_fields", "_version", "_written", "_written_for",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -109,6 +113,11 @@ class RequestReader:
         self.method = self.target = b""
         self.http10 = False
         self.keep_alive = False
+        self.token_digest: bytes | None = None
+        self._fields = b""
+        self._version = b""
+        self._written = b""
+        self._written_for: tuple[object, object, object] = (None, None, None)
 
     def read(self, head: bytes) -> None:
         """
@@ -118,8 +127,12 @@ class RequestReader:
             BadRequest, HeadTooLarge, UriTooLong, ExpectationFailed, CodingNotImplemented, VersionNotSupported,
             MalformedCredentials: As the case may be; the connection can't be used after any of them.
         """
+        end = head.find(b"\r\n")
+        parts = head[:end].split(b" ")
+        if head[end:] == self._fields and self._is_same_kind(parts):
+            self.method, self.target, _ = parts
+            return
         self._reset()
-        parts = head[: head.find(b"\r\n")].split(b" ")
         if len(parts) != 3 or head[0] < 0x21:  # llhttp skips leading CR and LF, and a method with one would be another
             raise BadRequest("The request line is malformed")
         self.method, self.target, version = parts
@@ -143,6 +156,52 @@ class RequestReader:
             # The text of the error quotes the client's bytes: neither the answer nor the log shows it.
             raise BadRequest("The request head is malformed") from None
         self._settle()
+        if not (self.chunked or self.content_length or self.expects_continue or self.upgrade):
+            self._fields = head[end:]
+            self._version = version
+
+    def _is_same_kind(self, parts: list[bytes]) -> bool:
+        """
+        Whether a request line may go with the header lines that the last request had, to the byte.
+
+        Programs repeat theirs; then llhttp, and all that follows from the lines, would only say the same again.  The line
+        itself is checked here, and its target by `gateway.edge.target`, as strictly as llhttp does.
+        """
+        return (
+            len(parts) == 3
+            and parts[0] in _PLAIN_METHODS
+            and parts[2] == self._version
+            and parts[1].startswith(b"/")
+            and len(parts[1]) <= MAX_TARGET
+        )
+
+    def write(self, route: Route, identity: bytes, ours: bytes) -> bytes:
+        """
+        The header lines after Host of the outgoing request, up to where the request id's value stands.
+
+        Args:
+            route: What may pass is the route's to say.
+            identity: Lines that tell the upstream who calls.
+            ours: Lines that tell it of the connection, `Peer.lines` or `Peer.own_lines`.
+        """
+        written_for = self._written_for
+        if written_for[0] is route and written_for[1] is identity and written_for[2] is ours:
+            return self._written
+        lines = self.lines
+        if self.underscored and "underscore_headers" in route.allow:
+            lines = [*lines, *(line for _, line in self.underscored)]
+        if route.forward_authorization and self.authorization is not None:
+            lines = [*lines, b"Authorization: ", self.authorization, b"\r\n"]
+        if self.chunked:
+            framing = b"Transfer-Encoding: chunked\r\n"
+        elif self.content_length is not None:
+            framing = b"Content-Length: %d\r\n" % self.content_length
+        else:
+            framing = b""
+        label = b"X-Gateway-Request-Id: " if route.own else b"X-Request-Id: "
+        self._written = b"".join((*lines, framing, identity, ours, label))
+        self._written_for = (route, identity, ours)
+        return self._written
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """llhttp's callback, once a header line."""
@@ -265,7 +324,7 @@ def _is_too_large(head: bytes) -> bool:
 class Peer:
     """Who is at the other end of a client connection, and the header lines that tell the upstream so."""
 
-    __slots__ = ("_host", "_lines", "address", "scheme", "trusted")
+    __slots__ = ("_host", "_lines", "address", "own_lines", "scheme", "trusted")
 
     def __init__(self, address: str, scheme: str, *, trusted: bool) -> None:
         self.address = address
@@ -273,6 +332,8 @@ class Peer:
         self.scheme = scheme
         self.trusted = trusted
         """Whether it is one of ``trusted_proxies``: then its forwarding headers are appended to."""
+        self.own_lines = f"X-Gateway-Peer: {address}\r\nX-Gateway-Scheme: {scheme}\r\n".encode("ascii")
+        """What the gateway's own endpoints are told of the connection, and no client can say."""
         self._host: bytes | None = None
         self._lines = b""
 
@@ -325,12 +386,13 @@ class ResponseReader:
     Reads one head of an upstream's answer (llhttp keeps no place beyond it: bodies are framed by `gateway.edge.upstream`).
 
     Attributes after construction: ``status``, ``status_line`` (what stands after ``HTTP/1.1 ``), ``lines`` (what may pass),
-    ``content_length`` (bytes or None), ``chunked``, ``keep_alive``.
+    ``content_length`` (bytes or None), ``chunked``, ``keep_alive``, ``plain`` (the head as an HTTP/1.1 client gets it when the
+    length is known and the connection goes on), ``personal`` (it sets a cookie).
     """
 
     __slots__ = (
-        "_coding", "_connection", "_names", "_twice", "chunked", "content_length", "keep_alive", "lines", "status",
-        "status_line",
+        "_coding", "_connection", "_names", "_twice", "chunked", "content_length", "keep_alive", "lines", "personal", "plain",
+        "status", "status_line",
     )  # fmt: skip
 
     def __init__(self, head: bytes) -> None:
@@ -387,3 +449,6 @@ class ResponseReader:
             if listed:
                 kept = [i for i, name in enumerate(self._names) if name not in listed]
                 self.lines = [self.lines[i] for i in kept]
+        self.personal = b"set-cookie" in self._names
+        length = b"" if self.content_length is None else b"Content-Length: %d\r\n" % self.content_length
+        self.plain = b"".join((b"HTTP/1.1 ", self.status_line, b"\r\n", *self.lines, length, b"\r\n"))

@@ -160,13 +160,6 @@ class Edge:
         self._id_count += 1
         return f"{self._id_prefix}-{self._id_count:x}"
 
-    def own_lines(self, peer: Peer, request_id: str) -> bytes:
-        """What the authority is told of a request, and no client can say."""
-        return (
-            f"X-Gateway-Peer: {peer.address}\r\nX-Gateway-Scheme: {peer.scheme}\r\n"
-            f"X-Gateway-Request-Id: {request_id}\r\n"
-        ).encode("ascii")
-
     def resolve(self, method: bytes, host: str, raw: bytes) -> tuple[Match, Target]:
         """
         Canonical target and route of a request; answers without a query are remembered.

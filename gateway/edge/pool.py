@@ -16,12 +16,17 @@ from urllib.parse import urlsplit
 from gateway.config.model import Upstream as UpstreamSection
 from gateway.edge.balancer import RoundRobin
 from gateway.edge.exchange import Exchange
+from gateway.edge.head import ResponseReader
 from gateway.edge.upstream import Upstream
 from gateway.errors import GatewayError, Overloaded, UpstreamError, UpstreamTimeout
 
 ProtocolFactory = Callable[[], asyncio.Protocol]
 Connect = Callable[[ProtocolFactory], Awaitable[tuple[asyncio.BaseTransport, asyncio.BaseProtocol]]]
 
+MAX_KNOWN_HEADS = 64
+"""Heads of answers that are remembered, of one target."""
+MAX_KNOWN_HEAD = 1024
+"""Longest of them, bytes."""
 MAX_WAITING = 1_000
 """Requests that may wait for a connection to one target."""
 
@@ -41,6 +46,7 @@ class Pool:
         self._idle: list[Upstream] = []
         self._open: set[Upstream] = set()
         self._waiting: deque[Exchange] = deque()
+        self._heads: dict[bytes, ResponseReader] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def lease(self, exchange: Exchange) -> None:
@@ -67,6 +73,22 @@ class Pool:
         self._waiting.append(exchange)
         exchange.down.queued(exchange)
         self._grow()
+
+    def read_head(self, head: bytes) -> ResponseReader:
+        """
+        Read an answer's head; one that was read lately, to the byte, says the same again.
+
+        Raises:
+            BadResponse: It is malformed or ambiguous.
+        """
+        answer = self._heads.get(head)
+        if answer is None:
+            answer = ResponseReader(head)
+            if len(head) <= MAX_KNOWN_HEAD and not answer.personal:
+                if len(self._heads) >= MAX_KNOWN_HEADS:
+                    self._heads.clear()
+                self._heads[head] = answer
+        return answer
 
     def release(self, up: Upstream) -> None:
         """Take a connection back after a complete answer."""

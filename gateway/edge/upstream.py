@@ -124,7 +124,7 @@ class Upstream(asyncio.Protocol):
     def _heads(self, exchange: Exchange, data: bytes) -> None:
         """Read heads until the final one; keep what is unfinished."""
         while True:
-            end = data.find(b"\r\n\r\n")
+            end = data.find(b"\r\n\r\n", 0, MAX_RESPONSE_HEAD)
             if end < 0:
                 self._buffer = data
                 if len(data) > MAX_RESPONSE_HEAD or b"\n\n" in data or not b"HTTP/1.".startswith(data[:7]):
@@ -133,7 +133,7 @@ class Upstream(asyncio.Protocol):
             end += 4
             head = data if end == len(data) else data[:end]
             try:
-                answer = ResponseReader(head)
+                answer = self.pool.read_head(head)
             except BadResponse as error:
                 self._broken(exchange, f"the answer's {error} is malformed")
                 return
