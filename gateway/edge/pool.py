@@ -93,7 +93,13 @@ class Pool:
     def release(self, up: Upstream) -> None:
         """Take a connection back after a complete answer."""
         while self._waiting:
-            exchange = self._waiting.popleft()
+            exchange = self._next_for(up)
+            if exchange is None:
+                if len(self._open) < self._limit:
+                    break  # who waits has a connection of its own coming
+                up.closed = True
+                up.transport.close()
+                return
             if not exchange.over:
                 up.begin(exchange)
                 exchange.down.leased(exchange)
@@ -132,6 +138,17 @@ class Pool:
     def open(self) -> int:
         """Connections, idle ones included."""
         return len(self._open)
+
+    def _next_for(self, up: Upstream) -> Exchange | None:
+        """Who has waited longest; but an exchange that met a stale connection once gets none that was used."""
+        waiting = self._waiting
+        if up.used == 0 or waiting[0].attempts == 0:
+            return waiting.popleft()
+        for exchange in waiting:
+            if exchange.attempts == 0 or exchange.over:
+                waiting.remove(exchange)
+                return exchange
+        return None
 
     def _grow(self) -> None:
         """Connect once for each waiting exchange, as far as the limit allows."""

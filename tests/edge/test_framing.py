@@ -132,7 +132,8 @@ REFUSED = [
     *(
         (f"S21-{version.decode() or 'none'}", lines(first=b"GET /public/x" + version), {400, 505})
         for version in (
-            b"", b" ", b" HTTP/0.9", b" HTTP/1.2", b" HTTP/2.0", b" HTTP/1.10", b" HTTP/1.", b" HTTP/11", b" http/1.1", b" HTTP/1.1 ",
+            b"", b" ", b" HTTP/0.9", b" HTTP/1.2", b" HTTP/2.0", b" HTTP/1.10", b" HTTP/1.", b" HTTP/11", b" http/1.1",
+            b" HTTP/1.1 ",
             b" RTSP/1.0", b" ICE/1.0", b" HTTP/1.1x", b" HTTP /1.1", b" HTTP/ 1.1", b" HTTP/+1.1", b"  HTTP/1.1", b"\tHTTP/1.1",
         )
     ),
@@ -172,7 +173,8 @@ REFUSED = [
     *(
         (f"S27-{host!r}", lines(host=b"Host: " + host), {400})
         for host in (
-            b"", b" ", b"gw, other", b"u@gw", b"gw/x", b"gw:x", b"gw:", b"gw:99999", b"gw\\x", b"gw..x", b"..", b"[::1", b"[::1]x",
+            b"", b" ", b"gw, other", b"u@gw", b"gw/x", b"gw:x", b"gw:", b"gw:99999", b"gw\\x", b"gw..x", b"..", b"[::1",
+            b"[::1]x",
             b"gw?x", b"gw#x", b"gw x", b"%67w", b"gw:80:80", b"\xe4", b"http://gw", b".gw", b":80", b"[zz]",
         )
     ),
@@ -181,7 +183,10 @@ REFUSED = [
         (f"S28-path-{code:02x}", lines(first=b"GET /public/a" + bytes((code,)) + b"b HTTP/1.1"), {400})
         for code in b'# "<>^`{|}\\[]\x80\xe4\xff'
     ),
-    *((f"S28-query-{code:02x}", lines(first=b"GET /public/?a" + bytes((code,)) + b"b HTTP/1.1"), {400}) for code in b"# \x80\xe4\xff"),
+    *(
+        (f"S28-query-{code:02x}", lines(first=b"GET /public/?a" + bytes((code,)) + b"b HTTP/1.1"), {400})
+        for code in b"# \x80\xe4\xff"
+    ),
     # S29: methods
     ("S29-lower", lines(first=b"get /public/x HTTP/1.1"), {400}),
     ("S29-space", lines(first=b"G ET /public/x HTTP/1.1"), {400}),
