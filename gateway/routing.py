@@ -134,7 +134,7 @@ def _lenient(path: str) -> str:
     """How the most lenient back end reads a path: decoded twice, a backslash as slash, empty segments merged, case folded."""
     if "%" in path:
         path = re.sub("//+", "/", unquote(unquote(path)).replace("\\", "/"))
-    return path.lower()
+    return path.casefold()
 
 
 def _candidates(path: str) -> Iterable[str]:

@@ -132,7 +132,7 @@ async def test_f20_draining_ends_in_time(rig: Rig) -> None:
 async def test_a_fault_in_one_deadline_leaves_the_others(rig: Rig) -> None:
     """Even a bug of ours does not stop the clock."""
     rig.edge.keepalive_timeout = 0.05
-    broken, down = await rig.connected()
+    broken = await rig.client()
     await broken.assert_kept()
     ended: list[object] = []
 

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from gateway.edge import pool as pool_module
-from tests.edge.rig import OK, PATIENCE, Origin, OriginConnection, Rig, get, post
+from tests.edge.rig import OK, Origin, OriginConnection, Rig, get, post
 from tests.servers import free_port
 
 
@@ -295,12 +295,10 @@ async def test_another_target_takes_over_with_the_early_body(unstarted: Rig) -> 
     rig = await unstarted.start(targets=[f"http://127.0.0.1:{dead}", f"http://127.0.0.1:{second.port}"])
     try:
         client, down = await rig.connected()
-        for number in range(4):
+        for _ in range(4):
             down.data_received(post("/public/x", b"one", length=9))
             down.data_received(b"two")
-            async with asyncio.timeout(PATIENCE):
-                while len(second.requests) <= number and b"onetwo" not in second.bytes_seen[-6:]:
-                    await asyncio.sleep(0.001)
+            await rig.eventually(lambda: second.bytes_seen.endswith(b"onetwo"))
             down.data_received(b"end")
             assert (await client.response()).status == 200
         assert [request.body for request in second.requests] == [b"onetwoend"] * 4

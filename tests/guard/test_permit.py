@@ -1,0 +1,79 @@
+"""Who may pass: scopes, all or one of them, by method, and until the instant of expiry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.config.model import Config
+from gateway.errors import InsufficientScope, InvalidToken, TokenMissing
+from gateway.guard.permit import permit, permit_public
+from gateway.guard.verdict import Verdict
+from gateway.oauth.records import AccessToken
+from gateway.routing import Match, Router
+
+NOW = 100.0
+
+
+def a_match(method: str = "GET", **route: Any) -> Match:
+    config = Config.model_validate({
+        "upstreams": {"a": {"targets": ["http://127.0.0.1:1"]}}, "routes": [{"path": "/x", "upstream": "a", **route}],
+    })  # fmt: skip
+    return Router(config).match("gw", method, "/x")
+
+
+def a_verdict(*scopes: str, deadline: float = NOW + 1) -> Verdict:
+    return Verdict(AccessToken("gwc_me", "gwk_x", "chain", frozenset(), 0, 0, 0), frozenset(scopes), deadline)
+
+
+@pytest.mark.parametrize(
+    ("route", "method", "has", "passes"),
+    [
+        ({}, "GET", [], True),
+        ({"scopes": ["a"]}, "GET", ["a"], True),
+        ({"scopes": ["a"]}, "GET", ["a", "b"], True),
+        ({"scopes": ["a"]}, "GET", [], False),
+        ({"scopes": ["a"]}, "GET", ["A"], False),
+        ({"scopes": ["a"]}, "GET", ["ab"], False),
+        ({"scopes": ["a", "b"]}, "GET", ["a"], False),
+        ({"scopes": ["a", "b"]}, "GET", ["b", "a"], True),
+        ({"scopes_any": ["a", "b"]}, "GET", ["b"], True),
+        ({"scopes_any": ["a", "b"]}, "GET", ["c"], False),
+        ({"scopes": ["a"], "scopes_any": ["b", "c"]}, "GET", ["a"], False),
+        ({"scopes": ["a"], "scopes_any": ["b", "c"]}, "GET", ["a", "c"], True),
+        ({"scopes": {"GET": ["r"], "POST": ["w"]}}, "GET", ["r"], True),
+        ({"scopes": {"GET": ["r"], "POST": ["w"]}}, "HEAD", ["w"], False),
+        ({"scopes": {"GET": ["r"], "POST": ["w"]}}, "HEAD", ["r"], True),
+        ({"scopes": {"GET": ["r"], "HEAD": ["h"]}}, "HEAD", ["r"], False),
+        ({"scopes": {"GET": ["r"], "POST": ["w"]}}, "POST", ["r"], False),
+    ],
+)
+def test_rfc6750_3_1_scopes(route: dict[str, Any], method: str, has: list[str], *, passes: bool) -> None:
+    """Compared whole and case-sensitively (RFC 6749 section 3.3)."""
+    match = a_match(method, **route)
+    if passes:
+        granted = permit(match, a_verdict(*has), NOW)
+        assert (granted.client_id, granted.identity) == ("gwc_me", a_verdict(*has).identity)
+    else:
+        with pytest.raises(InsufficientScope):
+            permit(match, a_verdict(*has), NOW)
+
+
+@pytest.mark.parametrize(("deadline", "lives"), [(NOW + 0.001, True), (NOW, False), (NOW - 0.001, False)])
+def test_o21_a_token_is_dead_at_its_deadline(deadline: float, *, lives: bool) -> None:
+    """The instant itself counts as dead; expiry is told before scope."""
+    verdict = a_verdict(deadline=deadline)
+    if lives:
+        assert permit(a_match(), verdict, NOW)
+    else:
+        with pytest.raises(InvalidToken):
+            permit(a_match(scopes=["a"]), verdict, NOW)
+
+
+def test_only_a_public_route_has_a_public_permit() -> None:
+    """And it names nobody."""
+    granted = permit_public(a_match(public=True))
+    assert (granted.client_id, granted.identity) == ("", b"")
+    with pytest.raises(TokenMissing):
+        permit_public(a_match())
