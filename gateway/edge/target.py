@@ -25,6 +25,8 @@ _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 # An escape that decodes to one of these escapes would be another path for whoever decodes twice.
 _DOUBLE = re.compile(rb"%25(?:2[EeFf5]|5[Cc]|3[Bb]|[01][0-9A-Fa-f]|7[Ff])")
+# Cut first and decoded then, it is part of the parameter; decoded first, it ends it.
+_PARAMETER_SLASH = re.compile(rb"(?:;|%3B)[^/]*(?:%2F|%5C)")
 _AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?)(?::[0-9]{1,5})?")
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]*)([^#]*)")
 
@@ -141,6 +143,8 @@ def _canonical_path(path: bytes) -> tuple[bytes, frozenset[str]]:
         needs.add("encoded_slash")
     if b";" in path or b"%3B" in path:
         needs.add("semicolon")
+        if _PARAMETER_SLASH.search(path):
+            raise AmbiguousTarget("A path parameter holds an encoded slash", rule="parameter_slash")
     _refuse_dots(path)
     return path, frozenset(needs)
 

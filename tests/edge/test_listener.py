@@ -109,7 +109,7 @@ async def test_f20_draining_finishes_what_is_in_flight(rig: Rig) -> None:
     await rig.eventually(lambda: len(rig.origin.requests) == 2)
     draining = asyncio.create_task(rig.edge.drain(5))
     await idle.assert_closed()
-    with pytest.raises(OSError):  # noqa: PT011
+    with pytest.raises(OSError):
         await rig.client()
     await rig.origin.connections[0].send(OK)
     answer = await busy.response()
