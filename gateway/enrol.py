@@ -12,6 +12,7 @@ from gateway.authority.operators import add_client
 from gateway.config.model import Config
 from gateway.errors import InvalidInput
 from gateway.modes import answers, check_trust, reach
+from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
 from gateway.store.connect import connect
 from gateway.store.embedded import EmbeddedStore
@@ -62,7 +63,7 @@ async def _enrol(
     redis, hasher = connect(config.store, socket_path=socket_path), Hasher()
     try:
         await reach(config, redis)
-        clients = RedisClients(redis, config.store.prefix)
+        clients = RedisClients(RedisCaller(redis), config.store.prefix)
         issued = await add_client(
             clients, hasher, username=username, password=password, scopes=scopes, permissions=permissions
         )

@@ -19,6 +19,7 @@ from gateway.authority.hasher import Hasher
 from gateway.config.model import Config
 from gateway.edge.listener import Edge
 from gateway.guard.verdicts import Verdicts
+from gateway.ops import memory
 from gateway.ops.channel import WorkerEnd
 from gateway.ops.stopping import Stop
 from gateway.routing import Router
@@ -27,6 +28,7 @@ from gateway.store.connect import connect
 from gateway.store.dial import find_address
 from gateway.store.link import VerdictLink
 from gateway.store.tokens import RedisTokens
+from gateway.store.wire import Wire
 from gateway.telemetry.accesslog import AccessLog
 from gateway.telemetry.metrics import Registry
 
@@ -51,7 +53,8 @@ class Worker:
         self._link = VerdictLink(address, login, prefix=store.prefix, timeout=timeout, registry=registry)
         verdicts = Verdicts(self._link, clock=asyncio.get_running_loop().time, registry=registry)
         self._hasher = Hasher()
-        clients, tokens = RedisClients(self.redis, store.prefix), RedisTokens(self.redis, store.prefix)
+        self._wire = Wire(address, login, timeout=timeout, registry=registry)
+        clients, tokens = RedisClients(self._wire, store.prefix), RedisTokens(self._wire, store.prefix)
         application = build(config, clients, tokens, self._hasher, registry=registry)
         self._authority = web.AppRunner(application, handle_signals=False, shutdown_timeout=1, **RUNNER_OPTIONS)
         self._access_log = AccessLog(1, registry, readable=os.isatty(1))
@@ -66,7 +69,9 @@ class Worker:
         """Connect to the store in the background and serve on bound sockets."""
         await self._authority.setup()
         await self._link.start()
+        await self._wire.start()
         await self._edge.start(sockets)
+        memory.settle()
 
     async def drain(self) -> None:
         """Stop accepting and let the requests in flight end, for ``drain_timeout`` at most."""
@@ -85,6 +90,7 @@ class Worker:
         await self._authority.cleanup()
         self._hasher.close()
         await self._link.close()
+        await self._wire.close()
         await self.redis.aclose()
         self._access_log.close()
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from redis.asyncio import Redis
-
 from gateway.oauth.records import Account, Client, Credential
 from gateway.oauth.tokens import find_partition, is_client_id, is_client_key
 from gateway.store import codec
+from gateway.store.caller import Caller
 from gateway.store.keys import Keys
+from gateway.store.resp import Word
 from gateway.store.script import Script, answering
 
 CLAIM_MS = 60_000
@@ -40,9 +41,9 @@ _UNLINK_CLIENT = Script("unlink_client")
 class RedisClients:
     """Everything raises `StoreUnavailable` when the store does not answer, refuses, or holds a corrupt record."""
 
-    def __init__(self, redis: Redis, prefix: str = "gw", *, longest_token: timedelta = LONGEST_TOKEN) -> None:
+    def __init__(self, caller: Caller, prefix: str = "gw", *, longest_token: timedelta = LONGEST_TOKEN) -> None:
         """``longest_token``: no token or chain lives longer than this."""
-        self._redis = redis
+        self._caller = caller
         self._keys = Keys(prefix)
         self._longest_ms = longest_token // timedelta(milliseconds=1)
 
@@ -59,7 +60,7 @@ class RedisClients:
         if not is_client_key(client_key):
             return None
         clients = self._keys.clients(client_key[4:7])
-        found = await _FIND_WITH_CLIENT(self._redis, [self._keys.credential(client_key)], ["credential", clients])
+        found = await _FIND_WITH_CLIENT(self._caller, [self._keys.credential(client_key)], ["credential", clients])
         if found is None or found[1] is None:
             return None
         with answering("find_credential"):
@@ -70,7 +71,7 @@ class RedisClients:
         """A client with all its live, unexpired credentials, oldest first."""
         if not is_client_id(client_id):
             return None
-        found = await _FIND_CREDENTIALS(self._redis, [self._keys.client(client_id)], [self._credentials(client_id)])
+        found = await _FIND_CREDENTIALS(self._caller, [self._keys.client(client_id)], [self._credentials(client_id)])
         if found is None:
             return None
         with answering("find_credentials"):
@@ -85,48 +86,48 @@ class RedisClients:
     async def claim_username(self, username: str, claim: str) -> bool:
         """Reserve a free username for 60 s under a random ``claim``; True again for the same claim, False when taken."""
         keys = [self._keys.account(username), self._keys.claim(username)]
-        return _done(await _CLAIM_USERNAME(self._redis, keys, [claim, CLAIM_MS]))
+        return _done(await _CLAIM_USERNAME(self._caller, keys, [claim, CLAIM_MS]))
 
     async def confirm_username(self, account: Account, claim: str) -> bool:
         """Turn a claim into the account; repeatable; False when the claim was lost meanwhile."""
         keys = [self._keys.account(account.username), self._keys.claim(account.username)]
-        return _done(await _CONFIRM_USERNAME(self._redis, keys, [claim, codec.encode_account(account, claim)]))
+        return _done(await _CONFIRM_USERNAME(self._caller, keys, [claim, codec.encode_account(account, claim)]))
 
     async def release_username(self, username: str, claim: str) -> None:
         """Give a claim up.  Does nothing to a confirmed account or somebody else's claim."""
-        await _RELEASE_USERNAME(self._redis, [self._keys.claim(username)], [claim])
+        await _RELEASE_USERNAME(self._caller, [self._keys.claim(username)], [claim])
 
     async def change_password_hash(self, username: str, old: str, new: str) -> bool:
         """Replace the hash of an account's password; False when the account is gone or has another hash than ``old``."""
-        return _done(await _CHANGE_PASSWORD_HASH(self._redis, [self._keys.account(username)], [old, new]))
+        return _done(await _CHANGE_PASSWORD_HASH(self._caller, [self._keys.account(username)], [old, new]))
 
     async def create_client(self, client: Client, credential: Credential, *, provisional: bool) -> None:
         """Write a new client with its first credential; a provisional one vanishes after 120 s unless kept."""
         keys = [self._keys.client(client.client_id), self._keys.credential(credential.client_key)]
         life = PROVISIONAL_MS if provisional else 0
         await _CREATE_CLIENT(
-            self._redis, keys, [codec.encode_client(client), codec.encode_credential(_owned(credential, client)), life]
+            self._caller, keys, [codec.encode_client(client), codec.encode_credential(_owned(credential, client)), life]
         )
 
     async def keep_client(self, client_id: str) -> bool:
         """Make a provisional client permanent, its credentials too; False when it has vanished."""
-        return _done(await _KEEP_CLIENT(self._redis, [self._keys.client(client_id)], [self._credentials(client_id)]))
+        return _done(await _KEEP_CLIENT(self._caller, [self._keys.client(client_id)], [self._credentials(client_id)]))
 
     async def link_client(self, username: str, client_id: str, *, at_most: int) -> bool:
         """Add a client to its account; False when the account is gone or already has ``at_most`` clients."""
-        return _done(await _LINK_CLIENT(self._redis, [self._keys.account(username)], [client_id, at_most]))
+        return _done(await _LINK_CLIENT(self._caller, [self._keys.account(username)], [client_id, at_most]))
 
     async def unlink_client(self, username: str, client_id: str) -> None:
         """Take a client off its account."""
-        await _UNLINK_CLIENT(self._redis, [self._keys.account(username)], [client_id])
+        await _UNLINK_CLIENT(self._caller, [self._keys.account(username)], [client_id])
 
     async def delete_client(self, client_id: str) -> bool:
         """Delete a client and its credentials: all its tokens are dead at once.  False when there was none."""
         if not is_client_id(client_id):
             return False
         keys = [self._keys.client(client_id), self._keys.live_chains(client_id)]
-        prefixes: list[bytes | str | int] = [self._credentials(client_id), self._keys.last_uses(client_id[4:7])]
-        return _done(await _DELETE_CLIENT(self._redis, keys, prefixes))
+        prefixes: list[Word] = [self._credentials(client_id), self._keys.last_uses(client_id[4:7])]
+        return _done(await _DELETE_CLIENT(self._caller, keys, prefixes))
 
     async def change_client(
         self, client_id: str, *, enabled: bool | None = None, scopes: frozenset[str] | None = None,
@@ -136,7 +137,7 @@ class RedisClients:
         if not is_client_id(client_id):
             return None
         value = await _CHANGE_CLIENT(
-            self._redis,
+            self._caller,
             [self._keys.client(client_id)],
             [
                 "" if enabled is None else int(enabled),
@@ -153,7 +154,7 @@ class RedisClients:
         keys = [self._keys.client(credential.client_id), self._keys.credential(credential.client_key)]
         return _done(
             await _ADD_CREDENTIAL(
-                self._redis, keys, [codec.encode_credential(credential), at_most, self._credentials(credential.client_id)]
+                self._caller, keys, [codec.encode_credential(credential), at_most, self._credentials(credential.client_id)]
             )
         )
 
@@ -162,32 +163,30 @@ class RedisClients:
         if not is_client_id(client_id) or find_partition(client_key) != client_id[4:7] or not is_client_key(client_key):
             return False
         keys = [self._keys.client(client_id), self._keys.credential(client_key)]
-        return _done(await _RETIRE_CREDENTIAL(self._redis, keys, [client_key, int(end_tokens), self._longest_ms]))
+        return _done(await _RETIRE_CREDENTIAL(self._caller, keys, [client_key, int(end_tokens), self._longest_ms]))
 
     async def last_used(self, client_keys: list[str]) -> list[int]:
         """When each credential last got a token, in ms; 0: never."""
         with answering("last_used"):
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for client_key in client_keys:
-                    pipeline.get(self._keys.last_used(client_key))
-                return [int(value or 0) for value in await pipeline.execute()]
+            found = await asyncio.gather(*(self._get(self._keys.last_used(client_key)) for client_key in client_keys))
+            return [int(value or 0) for value in found]
 
     async def now_ms(self) -> int:
         """The store's clock."""
-        return await read_clock(self._redis)
+        return await read_clock(self._caller)
 
     async def _get(self, key: bytes) -> bytes | None:
-        value: Any = await self._redis.get(key)
-        return None if value is None else bytes(value)
+        value: bytes | None = await self._caller.call("GET", key)
+        return value
 
     def _credentials(self, client_id: str) -> bytes:
         return self._keys.credentials(client_id[4:7])
 
 
-async def read_clock(redis: Redis) -> int:
+async def read_clock(caller: Caller) -> int:
     """The store's clock in ms."""
     with answering("now"):
-        seconds, microseconds = await redis.time()
+        seconds, microseconds = await caller.call("TIME")
         return int(seconds) * 1000 + int(microseconds) // 1000
 
 

@@ -1,19 +1,23 @@
-"""Where the verdict link's server is, and a connection to it."""
+"""Where the store is, and a connection to it."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from gateway.config.model import Store
-from gateway.store.handshake import Greeting, Login, greet
+from gateway.store.handshake import Login
 from gateway.store.resp import Connection
 
 DIAL_TIMEOUT = 1.0
 """Seconds that an attempt to connect, handshake included, may take."""
+
+G = TypeVar("G")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,9 @@ def find_address(store: Store, socket_path: Path | None = None) -> tuple[Address
     return Address(url.hostname or "127.0.0.1", url.port or 6379, tls=tls), login
 
 
-async def dial(address: Address, login: Login) -> tuple[Connection, Greeting]:
+async def dial(address: Address, greet: Callable[[Connection], Awaitable[G]]) -> tuple[Connection, G]:
     """
-    Connect and greet.
+    Connect and greet; what ``greet`` learns is returned.
 
     Raises:
         OSError: No connection (`TimeoutError` when it takes too long, `ssl.SSLError` for TLS).
@@ -68,7 +72,7 @@ async def dial(address: Address, login: Login) -> tuple[Connection, Greeting]:
     try:
         async with asyncio.timeout(DIAL_TIMEOUT):
             await _connect(address, connection)
-            return connection, await greet(connection, login)
+            return connection, await greet(connection)
     except BaseException:
         await connection.ended()
         raise

@@ -1,4 +1,4 @@
-"""What is said on a fresh connection of the verdict link before the first look-up."""
+"""What is said on a fresh connection before the first command."""
 
 from __future__ import annotations
 
@@ -42,18 +42,38 @@ class Greeting:
     """which showed this, in seconds of the Unix epoch."""
 
 
-async def greet(connection: Connection, login: Login) -> Greeting:
+async def log_in(connection: Connection, login: Login, name: str) -> str:
     """
-    Speak RESP3, log in, ask for invalidations and for the time; fall back to RESP2 where the server knows nothing newer.
+    Speak RESP3, log in, choose the database; fall back to RESP2 where the server knows nothing newer.
+
+    Args:
+        connection: A fresh one.
+        login: Who we are.
+        name: What the server's ``CLIENT LIST`` shall call it.
+
+    Returns:
+        Why it is RESP2; empty when it is RESP3.
 
     Raises:
         Refused: Wrong credentials, no such database, a replica.
         ConnectionGone: The connection ended meanwhile.
     """
-    uncached = await _hello(connection, login)
-    await connection.call("CLIENT", "SETNAME", "gateway-verdict-link")
+    older = await _hello(connection, login)
+    await connection.call("CLIENT", "SETNAME", name)
     if login.database:
         _accept(await connection.call("SELECT", str(login.database)))
+    return older
+
+
+async def greet(connection: Connection, login: Login) -> Greeting:
+    """
+    Log the verdict link in, ask for invalidations and for the time.
+
+    Raises:
+        Refused: As `log_in`.
+        ConnectionGone: The connection ended meanwhile.
+    """
+    uncached = await log_in(connection, login, "gateway-verdict-link")
     if not uncached:
         # Without RESP3 a server says OK to this and then has no way to send a push: so never there.
         tracking = await connection.call("CLIENT", "TRACKING", "ON")

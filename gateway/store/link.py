@@ -6,15 +6,13 @@ share one connection, so a record that was read before a change is always follow
 another connection would not give that (redis #13082, #11767), nor would a pool whose connections come and go.
 
 When the link is lost, everything read before is unconfirmed; look-ups on their way are asked again on the next connection,
-each within its own time.  One coarse timer serves all time limits and the heartbeat.
+each within its own time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -23,20 +21,13 @@ from gateway.guard.ports import ClientDone, Listener, TokenDone
 from gateway.oauth.tokens import AccessRef
 from gateway.store.codec import decode_client, decode_token
 from gateway.store.dial import Address, dial
-from gateway.store.handshake import Greeting, Login, Refused
+from gateway.store.handshake import Greeting, Login, greet
 from gateway.store.keys import Keys
 from gateway.store.lookup import Beat, Get
-from gateway.store.resp import Connection, ConnectionGone
+from gateway.store.resp import Connection
+from gateway.store.steady import HEARTBEAT, Steady
 from gateway.telemetry.metrics import Registry
 
-HEARTBEAT = 1.0
-"""Seconds between two looks at the store's clock."""
-SILENCE = 2.0
-"""Seconds without a byte from the server after which the link is lost."""
-MAX_PAUSE = 1.0
-"""Longest pause, in seconds, between the starts of two attempts to connect."""
-STANDSTILL = 0.25
-"""Seconds of delay of our own timer that say: the event loop stood still, what arrived meanwhile is not read yet."""
 COMPLAINT = 10.0
 """Seconds between two log lines about records of one kind that can't be read."""
 
@@ -53,18 +44,14 @@ class VerdictLink:
         """``timeout``: seconds after which a look-up fails at the latest."""
         self.listener = _Nobody()
         self._address = address
-        self._login = login
         self._keys = Keys(prefix)
-        self._timeout = timeout
-        self._period = min(max(timeout / 8, 0.01), 0.1)
         self._log = log or logging.getLogger("gateway.store")
-        self._connection: Connection | None = None
+        self._line = Steady(
+            "link", address, lambda: dial(address, lambda connection: greet(connection, login)), self,
+            timeout=timeout, log=self._log,
+        )
         self._caching = False
         self._offset = float("-inf")
-        self._waiting: deque[Get] = deque()
-        self._down_since = float("-inf")
-        self._seen = False
-        self._closing = False
         self._complained: dict[tuple[str, str], float] = {}
         self._bind(registry)
 
@@ -79,20 +66,11 @@ class VerdictLink:
     async def start(self) -> None:
         """Begin to connect, and keep the link up until `close`; returns at once."""
         self._loop = asyncio.get_running_loop()
-        self._down_since = self._ticked = self._beaten = self._loop.time()
-        self._excused = False
-        self._timer = self._loop.call_later(self._period, self._tick)
-        self._task = self._loop.create_task(self._stay_connected())
+        await self._line.start()
 
     async def close(self) -> None:
         """End the link; look-ups on their way fail."""
-        self._timer.cancel()
-        self._task.cancel()
-        await asyncio.wait((self._task,))
-        self._closing, self._down_since = True, float("-inf")
-        if self._connection is not None:
-            await self._connection.ended()
-        self._fail_waiting("the gateway is stopping", until=float("inf"))
+        await self._line.close()
 
     # --- Facts -------------------------------------------------------------------------------------------------------
 
@@ -104,12 +82,12 @@ class VerdictLink:
     @property
     def up(self) -> bool:
         """Whether the link stands."""
-        return self._connection is not None
+        return self._line.connection is not None
 
     @property
     def seen(self) -> bool:
         """Whether the store was reached at least once."""
-        return self._seen
+        return self._line.seen
 
     def fetch_token(self, ref: AccessRef, done: TokenDone) -> None:
         """Look an access token up by digest."""
@@ -131,17 +109,10 @@ class VerdictLink:
         return store_ms / 1000 + self._offset
 
     def _ask(self, kind: str, key: bytes, decode: Callable[[bytes], Any], done: Callable[[Any], None]) -> None:
-        now = self._loop.time()
-        # Overdue is seen at the next tick: one period less keeps the promise.
-        ask = Get(kind, key, decode, done, self.unreadable, now + self._timeout - self._period)
-        connection = self._connection
-        if connection is not None and not connection.stalled:
-            connection.send(ask)
-        elif connection is None and now - self._down_since < self._timeout:
-            self._waiting.append(ask)
-        else:
+        ask = Get(kind, key, decode, done, self.unreadable)
+        reason = self._line.send(ask)
+        if reason:
             self._failed.value += 1
-            reason = "the link is down" if connection is None else "the store is silent"
             self._loop.call_soon(ask.fail, StoreUnavailable(reason))
 
     # --- told by asks ------------------------------------------------------------------------------------------------
@@ -167,41 +138,11 @@ class VerdictLink:
         if leapt:
             self.listener.everything_changed()
 
-    # --- the connection's life ---------------------------------------------------------------------------------------
+    # --- told by the connection --------------------------------------------------------------------------------------
 
-    async def _stay_connected(self) -> None:
-        pause = 0.0
-        while True:
-            began = self._loop.time()
-            try:
-                connection, greeting = await dial(self._address, self._login)
-            except Exception as error:  # whatever it is, the next attempt may succeed
-                self._complain_of_dial(error)
-            else:
-                self._take(connection, greeting)
-                await asyncio.wait((connection.lost,))  # a plain await would pass a cancellation on to it
-            now = self._loop.time()
-            if now - began > MAX_PAUSE:  # it stood for a while, or the attempt itself was a pause
-                pause = 0.0
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  jitter is no secret
-            pause = min(max(2 * pause, 0.01), MAX_PAUSE)
-
-    def _complain_of_dial(self, error: Exception) -> None:
-        reason = str(error) if isinstance(error, Refused | ConnectionGone) else type(error).__name__
-        now = self._loop.time()
-        if now >= self._complained.get(("dial", reason), 0.0):
-            self._complained["dial", reason] = now + COMPLAINT
-            facts = {"address": str(self._address), "reason": reason}
-            self._log.warning("link.not_connected", extra={"facts": facts})
-
-    def _take(self, connection: Connection, greeting: Greeting) -> None:
-        if connection.lost.done():
-            return
+    def took(self, connection: Connection, greeting: Greeting) -> None:
+        """The link stands."""
         connection.on_push = self._hear
-        connection.on_lost = self._lose
-        self._connection = connection
-        self._seen = True
-        self._beaten = greeting.asked
         self._offset = float("-inf")
         self.set_clock(greeting.asked, greeting.store)
         self._caching = not greeting.uncached
@@ -213,23 +154,22 @@ class VerdictLink:
         if greeting.uncached:
             self._log.warning("link.caching_refused", extra={"facts": {**facts, "reason": greeting.uncached}})
         self.listener.everything_changed()
-        while self._waiting:
-            connection.send(self._waiting.popleft())
 
-    def _lose(self) -> None:
-        connection = self._connection
-        assert connection is not None
-        self._connection = None
+    def lost(self, connection: Connection, *, closing: bool) -> list[Get]:
+        """The link is lost: look-ups may be asked again."""
         self._caching = False
         self._up.value = self._tracked.value = 0
-        if not self._closing:
-            self._lost.value += 1
-            self._down_since = self._loop.time()
-            facts = {"address": str(self._address), "reason": connection.lost.result()}
-            self._log.warning("link.lost", extra={"facts": facts})
-        # In their order, so that deadlines stay sorted.
-        self._waiting.extend(ask for ask in connection.asks if isinstance(ask, Get) and not ask.abandoned)
+        self._lost.value += not closing
         self.listener.everything_changed()
+        return [ask for ask in connection.asks if isinstance(ask, Get) and not ask.abandoned]
+
+    def beat(self, now: float) -> Beat:
+        """A look at the store's clock."""
+        return Beat(now, self.set_clock, self.unreadable)
+
+    def overdue(self, count: int) -> None:
+        """Look-ups were given up."""
+        self._failed.value += count
 
     def _hear(self, push: list[Any]) -> None:
         if push[0] != b"invalidate":
@@ -245,44 +185,6 @@ class VerdictLink:
                 self.listener.token_changed(name[1])
             else:
                 self.listener.client_changed(name[1])
-
-    # --- time --------------------------------------------------------------------------------------------------------
-
-    def _tick(self) -> None:
-        now = self._loop.time()
-        stood_still = now - self._ticked > self._period + STANDSTILL
-        self._ticked = now
-        self._timer = self._loop.call_later(self._period, self._tick)
-        self._excused = stood_still and not self._excused
-        if self._excused:
-            return
-        self._fail_waiting("the link is down", until=now)
-        connection = self._connection
-        if connection is None:
-            return
-        self._fail_overdue(connection, now)
-        if now - connection.heard > SILENCE:
-            connection.drop("silent")
-        elif now - self._beaten >= HEARTBEAT:
-            self._beaten = now
-            connection.send(Beat(now, self.set_clock, self.unreadable))
-
-    def _fail_overdue(self, connection: Connection, now: float) -> None:
-        overdue = []
-        for ask in connection.asks:
-            if isinstance(ask, Get) and not ask.abandoned:
-                if ask.deadline > now:
-                    break
-                overdue.append(ask)
-        connection.stalled = connection.stalled or bool(overdue)
-        self._failed.value += len(overdue)
-        for ask in overdue:
-            ask.fail(StoreUnavailable("the store is silent"))
-
-    def _fail_waiting(self, reason: str, *, until: float) -> None:
-        while self._waiting and self._waiting[0].deadline <= until:
-            self._failed.value += 1
-            self._waiting.popleft().fail(StoreUnavailable(reason))
 
 
 class _Nobody:

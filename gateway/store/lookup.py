@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.errors import GatewayError
 from gateway.store.handshake import Refused, code, seconds
-from gateway.store.resp import Ask, Reply, pack
+from gateway.store.resp import Ask, Reply, Timed, pack
 
 Unreadable = Callable[[str, str], GatewayError]
 """Told of a reply that is not what was asked, by the record's kind and a reason without content; gives the refusal."""
@@ -15,23 +15,20 @@ Unreadable = Callable[[str, str], GatewayError]
 _TIME = pack(("TIME",))
 
 
-class Get(Ask):
+class Get(Timed):
     """A look-up: exactly one of `answer` and `fail` calls ``done``, once."""
 
-    __slots__ = ("deadline", "decode", "done", "kind", "unreadable")
+    __slots__ = ("decode", "done", "kind", "unreadable")
 
     def __init__(
-        self, kind: str, key: bytes, decode: Callable[[bytes], Any], done: Callable[[Any], None], unreadable: Unreadable,
-        deadline: float,
+        self, kind: str, key: bytes, decode: Callable[[bytes], Any], done: Callable[[Any], None], unreadable: Unreadable
     ) -> None:
-        """``deadline``: event-loop seconds at which its owner gives up."""
         self.command = pack(("GET", key))
         self.abandoned = False
         self.kind = kind
         self.decode = decode
         self.done = done
         self.unreadable = unreadable
-        self.deadline = deadline
 
     def answer(self, reply: Reply) -> None:
         """Hand the record over; one that can't be read is an outage, never "no such token"."""

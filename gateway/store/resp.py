@@ -16,6 +16,8 @@ from typing import Any, cast
 
 import hiredis
 
+from gateway.errors import StoreUnavailable
+
 _NOTHING = object()
 _log = logging.getLogger("gateway.store")
 
@@ -23,7 +25,10 @@ Reply = Any
 """What hiredis makes of a reply: bytes, int, list, dict, None, or a `hiredis.ReplyError` as a value."""
 
 
-pack = cast("Callable[[tuple[str | bytes, ...]], bytes]", hiredis.pack_command)  # hiredis' stub knows only 1-tuples
+Word = bytes | str | int
+"""Of a command."""
+
+pack = cast("Callable[[tuple[Word, ...]], bytes]", hiredis.pack_command)  # hiredis' stub knows only 1-tuples
 """Write one command."""
 
 
@@ -42,6 +47,24 @@ class Ask:
 
     def answer(self, reply: Reply) -> None:
         """Take the reply; not called once abandoned."""
+        raise NotImplementedError
+
+
+class Timed(Ask):
+    """A command that is given up after a while."""
+
+    __slots__ = ("deadline",)
+
+    deadline: float
+    """Event-loop seconds; set when it is sent."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody still waits for its reply."""
+        return not self.abandoned
+
+    def fail(self, error: StoreUnavailable) -> None:
+        """Give up; a reply that still comes is dropped."""
         raise NotImplementedError
 
 
@@ -91,7 +114,7 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         self._out.append(ask.command)
 
-    async def call(self, *words: str | bytes) -> Reply:
+    async def call(self, *words: Word) -> Reply:
         """
         Send one command and wait for its reply; an error reply is returned, not raised.
 
@@ -106,6 +129,11 @@ class Connection(asyncio.Protocol):
         if not reply.done():
             raise ConnectionGone(self.lost.result())
         return reply.result()
+
+    @property
+    def unsent(self) -> int:
+        """How many of ``asks``, at the end of the queue, were not written yet: the server can't have seen them."""
+        return len(self._out)
 
     def drop(self, reason: str) -> None:
         """End the connection now; its owner has been told when this returns."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from hmac import compare_digest
 
-from redis.asyncio import Redis
-
 from gateway.oauth.ports import NewTokens, Refreshed, RefreshOutcome
 from gateway.oauth.records import AccessToken, Chain, Client
 from gateway.oauth.tokens import AccessRef, RefreshRef, text
 from gateway.store import codec
+from gateway.store.caller import Caller
 from gateway.store.clients import read_clock
 from gateway.store.keys import Keys
-from gateway.store.script import Argument, Script, answering
+from gateway.store.resp import Word
+from gateway.store.script import Script, answering
 
 _FIND_WITH_CLIENT = Script("find_with_client")
 _ISSUE = Script("issue")
@@ -24,8 +24,8 @@ _REVOKE_CHAIN = Script("revoke_chain")
 class RedisTokens:
     """Everything raises `StoreUnavailable` when the store does not answer, refuses, or holds a corrupt record."""
 
-    def __init__(self, redis: Redis, prefix: str = "gw") -> None:
-        self._redis = redis
+    def __init__(self, caller: Caller, prefix: str = "gw") -> None:
+        self._caller = caller
         self._keys = Keys(prefix)
 
     async def issue(
@@ -40,13 +40,13 @@ class RedisTokens:
         """
         access, refresh, at = tokens.access, tokens.refresh, self._keys
         keys = [at.client(client.client_id), at.credential(client_key), at.token(access), at.last_used(client_key)]
-        args: list[Argument] = [client_key, codec.join(scopes), text(access.digest), access_ttl_ms]
+        args: list[Word] = [client_key, codec.join(scopes), text(access.digest), access_ttl_ms]
         if refresh is None:
             args += ["", b"", 0, 0, b""]
         else:
             keys += [at.chain(refresh.partition, refresh.chain_id), at.live_chains(client.client_id)]
             args += [refresh.chain_id, refresh.digest, refresh_ttl_ms, max_live_chains, at.chains(refresh.partition)]
-        return bool(await _ISSUE(self._redis, keys, args) == 1)
+        return bool(await _ISSUE(self._caller, keys, args) == 1)
 
     async def refresh(
         self, client_id: str, client_key: str, presented: RefreshRef, tokens: NewTokens, scopes: frozenset[str] | None, *,
@@ -63,7 +63,7 @@ class RedisTokens:
             raise ValueError("the successor must be of the presented token's chain")
         at = self._keys
         answer = await _REFRESH(
-            self._redis,
+            self._caller,
             [
                 at.client(client_id), at.credential(client_key), at.last_used(client_key),
                 at.chain(presented.partition, presented.chain_id), at.live_chains(client_id), at.token(tokens.access),
@@ -101,23 +101,23 @@ class RedisTokens:
 
     async def revoke_access(self, client_id: str, ref: AccessRef) -> bool:
         """End an access token if it is the client's; False (and nothing done) otherwise."""
-        args: list[Argument] = [client_id, text(ref.digest), self._keys.chains(ref.partition)]
-        return bool(await _REVOKE_ACCESS(self._redis, [self._keys.token(ref)], args) == 1)
+        args: list[Word] = [client_id, text(ref.digest), self._keys.chains(ref.partition)]
+        return bool(await _REVOKE_ACCESS(self._caller, [self._keys.token(ref)], args) == 1)
 
     async def revoke_refresh(self, client_id: str, ref: RefreshRef) -> bool:
         """End the chain and its access tokens if it is the client's, whichever token of the chain was presented."""
         if client_id[4:7] != ref.partition:
             return False
         keys = [self._keys.chain(ref.partition, ref.chain_id), self._keys.live_chains(client_id)]
-        args: list[Argument] = [client_id, ref.chain_id, self._keys.tokens(ref.partition)]
-        return bool(await _REVOKE_CHAIN(self._redis, keys, args) == 1)
+        args: list[Word] = [client_id, ref.chain_id, self._keys.tokens(ref.partition)]
+        return bool(await _REVOKE_CHAIN(self._caller, keys, args) == 1)
 
     async def now_ms(self) -> int:
         """The store's clock."""
-        return await read_clock(self._redis)
+        return await read_clock(self._caller)
 
     async def _find(self, kind: str, key: bytes, partition: str) -> tuple[bytes, bytes | None] | None:
-        found = await _FIND_WITH_CLIENT(self._redis, [key], [kind, self._keys.clients(partition)])
+        found = await _FIND_WITH_CLIENT(self._caller, [key], [kind, self._keys.clients(partition)])
         return None if found is None else (found[0], found[1])
 
     @staticmethod

@@ -19,6 +19,7 @@ from gateway.authority.operators import add_client
 from gateway.config.model import Config
 from gateway.errors import StoreUnavailable
 from gateway.oauth.secrets import IssuedKey
+from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
 from gateway.store.tokens import RedisTokens
 from gateway.telemetry.metrics import Registry
@@ -140,7 +141,8 @@ def house_with(aiohttp_client: Any, hasher: Hasher) -> MakeHouse:
     async def make(redis: Redis | None = None, **oauth: Any) -> House:
         config = Config.model_validate({"oauth": {"registration": "open", **oauth}})
         redis = redis or fake_redis()
-        clients, tokens, registry = Breakable(RedisClients(redis)), Breakable(RedisTokens(redis)), Registry()
+        caller = RedisCaller(redis)
+        clients, tokens, registry = Breakable(RedisClients(caller)), Breakable(RedisTokens(caller)), Registry()
         app = build(config, clients, tokens, hasher, registry=registry)
         server = TestServer(app)
         await server.start_server(**RUNNER_OPTIONS)

@@ -16,9 +16,13 @@ from gateway.oauth import tokens as forms
 from gateway.oauth.ports import NewTokens, Refreshed
 from gateway.oauth.records import Client, Credential
 from gateway.oauth.tokens import RefreshRef
+from gateway.store.caller import Caller, RedisCaller
 from gateway.store.clients import RedisClients
 from gateway.store.connect import connect
+from gateway.store.dial import find_address
 from gateway.store.tokens import RedisTokens
+from gateway.store.wire import Wire
+from gateway.telemetry.metrics import Registry
 from tests.servers import ValkeyServer
 
 HOUR = 3_600_000
@@ -27,21 +31,43 @@ DAY = 24 * HOUR
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Both ports on one connection pool, and the raw client for a look behind them."""
+    """Both ports on one caller, and a client of redis-py for a look behind them."""
 
     redis: Any
+    caller: Caller
     clients: RedisClients
     tokens: RedisTokens
 
 
-def stores_on(redis: Redis) -> Stores:
-    """Both ports on a client."""
-    return Stores(redis, RedisClients(redis), RedisTokens(redis))
+def stores_on(redis: Redis, caller: Caller | None = None) -> Stores:
+    """Both ports on a caller, by default one over redis-py."""
+    caller = caller or RedisCaller(redis)
+    return Stores(redis, caller, RedisClients(caller), RedisTokens(caller))
+
+
+@asynccontextmanager
+async def a_wire(store: Store, socket: Path | None = None, registry: Registry | None = None) -> AsyncIterator[Wire]:
+    """A wire that is started and, after the test, closed."""
+    address, login = find_address(store, socket)
+    wire = Wire(address, login, timeout=store.timeout.total_seconds(), registry=registry or Registry())
+    await wire.start()
+    try:
+        yield wire
+    finally:
+        await wire.close()
 
 
 @asynccontextmanager
 async def connected(server: ValkeyServer, timeout: str = "5s", **section: Any) -> AsyncIterator[Stores]:
-    """Both ports on a real server, connected as the gateway does; a generous timeout, as the machine may be busy."""
+    """Both ports on a real server, over a wire as the gateway does; a generous timeout, as the machine may be busy."""
+    store = Store(url=server.unix_url, timeout=timeout, **section)
+    async with server.client() as redis, a_wire(store) as wire:
+        yield stores_on(redis, wire)
+
+
+@asynccontextmanager
+async def pooled(server: ValkeyServer, timeout: str = "5s", **section: Any) -> AsyncIterator[Stores]:
+    """Both ports on a real server, over redis-py as the command line does."""
     redis = connect(Store(url=server.unix_url, timeout=timeout, **section), socket_path=None)
     try:
         yield stores_on(redis)
@@ -54,7 +80,8 @@ async def embedded(socket: Path) -> AsyncIterator[Stores]:
     """Both ports on the socket of an embedded store."""
     redis = connect(Store(), socket_path=socket)
     try:
-        yield stores_on(redis)
+        async with a_wire(Store(), socket) as wire:
+            yield stores_on(redis, wire)
     finally:
         await redis.aclose()
 

@@ -195,7 +195,7 @@ async def test_a_foreign_credential_can_not_be_retired(stores: Stores) -> None:
 
 
 async def test_retired_credentials_are_forgotten_when_no_token_can_be_left(stores: Stores) -> None:
-    clients = RedisClients(stores.redis, longest_token=timedelta(0))
+    clients = RedisClients(stores.caller, longest_token=timedelta(0))
     client = await register(stores)
     keys = [client.key]
     for _ in range(2):

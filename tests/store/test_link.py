@@ -199,8 +199,8 @@ async def test_look_ups_on_their_way_survive_a_killed_connection(valkey: ValkeyS
         with valkey.frozen():
             answers = [once(bench.link.fetch_token, a_ref(number)) for number in numbers]
             await asyncio.sleep(0)
-            assert bench.link._connection is not None
-            bench.link._connection.drop("test")
+            assert bench.link._line.connection is not None
+            bench.link._line.connection.drop("test")
         assert [(await answer).chain_id for answer in answers] == [str(number) for number in numbers]
 
 
@@ -219,8 +219,8 @@ async def test_f02_a_frozen_store_costs_each_look_up_its_budget_at_most(valkey: 
             for number in range(1000):
                 assert isinstance(await bench.fetch(number + 10), StoreUnavailable)
             assert loop.time() - began < TIMEOUT
-            assert bench.link._connection is not None
-            assert len(bench.link._connection.asks) < 5, "look-ups pile up"
+            assert bench.link._line.connection is not None
+            assert len(bench.link._line.connection.asks) < 5, "look-ups pile up"
             await until(lambda: not bench.link.up)
             assert bench.find(2) is None, "an unconfirmed verdict is used"
             assert not bench.link.caching

@@ -67,8 +67,8 @@ async def test_slower_than_the_budget_is_503_and_never_anothers_answer(valkey: V
         answers = [once(bench.link.fetch_token, a_ref(number)) for number in range(50)]
         assert {type(answer) for answer in await asyncio.gather(*answers)} == {StoreUnavailable}
         proxy.delay = 0.0
-        assert bench.link._connection is not None
-        await until(lambda: not bench.link._connection or not bench.link._connection.asks)
+        assert bench.link._line.connection is not None
+        await until(lambda: not bench.link._line.connection or not bench.link._line.connection.asks)
         found = await asyncio.gather(*(once(bench.link.fetch_token, a_ref(number)) for number in range(50)))
         assert [token.chain_id for token in found] == [str(number) for number in range(50)]
 

@@ -26,7 +26,7 @@ class Heard:
         return StoreUnavailable(reason)
 
     def get(self) -> Get:
-        return Get("token", b"k", read, self.answers.append, self.unreadable, 1.0)
+        return Get("token", b"k", read, self.answers.append, self.unreadable)
 
     def beat(self) -> Beat:
         return Beat(5.0, lambda asked, store: self.clock.append((asked, store)), self.unreadable)

@@ -54,7 +54,7 @@ async def test_f03_a_hundred_thousand_calls_given_up_at_random_deliver_nothing_t
         asks = []
         for _ in range(DEPTH):
             number, state = dice.randrange(1000), [False]
-            ask = Get("token", b"k%d" % number, read, lambda answer, n=number, s=state: tell(n, s, answer), unreadable, 0.0)
+            ask = Get("token", b"k%d" % number, read, lambda answer, n=number, s=state: tell(n, s, answer), unreadable)
             connection.send(ask)
             asks.append((ask, state))
         for _ in range(dice.randrange(3)):
@@ -79,7 +79,7 @@ async def test_a_raising_callback_costs_the_others_nothing(valkey: ValkeyServer,
         raise RuntimeError("bug")
 
     with caplog.at_level(logging.ERROR):
-        connection.send(Get("token", b"none", read, broken, unreadable, 0.0))
+        connection.send(Get("token", b"none", read, broken, unreadable))
         assert await connection.call("ECHO", "next") == b"next"
     assert [record.message for record in caplog.records] == ["store.callback_failed"]
     await connection.ended()
