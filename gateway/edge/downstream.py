@@ -9,7 +9,6 @@ buffer is bounded by not reading on.
 from __future__ import annotations
 
 import asyncio
-from email.utils import formatdate
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
@@ -488,7 +487,7 @@ class Downstream(asyncio.Protocol):
         if keep and (reader.method == b"CONNECT" or (self._eof and not self._buffer)):
             keep = False  # what follows may be a tunnel's; or nothing follows
         head_only = reader is not None and not error.close and reader.method == b"HEAD"
-        lines = [f"HTTP/1.1 {status} {edge.phrases.get(status, '')}\r\nDate: {formatdate(usegmt=True)}\r\n"]
+        lines = [f"HTTP/1.1 {status} {edge.phrases.get(status, '')}\r\nDate: {edge.date}\r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in headers]
         lines.append(f"Content-Length: {len(body)}\r\n")
         if not keep:

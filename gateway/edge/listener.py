@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from email.utils import formatdate
 from http import HTTPStatus
 from ipaddress import ip_address
 from secrets import token_hex
@@ -89,6 +90,8 @@ class Edge:
         self.router = router
         self.verdicts = verdicts
         self.draining = False
+        self.date = ""
+        """The value of Date, renewed by each tick."""
         self.phrases = {status.value: status.phrase for status in HTTPStatus}
         self.token_endpoint = f"{config.oauth.issuer.rstrip('/')}{config.oauth.prefix}/oauth/token"
         self.groups: dict[str, Group] = {name: group_of(section) for name, section in config.upstreams.items()}
@@ -246,6 +249,7 @@ class Edge:
         """Look at all deadlines; a timer per request would cost the hot path more than this look costs all of them."""
         self._timer = self.loop.call_later(TICK, self._tick)  # first: a fault below may not end all deadlines
         now = self.loop.time()
+        self.date = formatdate(usegmt=True)
         for connection in [c for c in self._connections if 0.0 < c.deadline <= now]:
             connection.expire()
         for group in self.groups.values():
