@@ -24,6 +24,7 @@ from gateway.errors import (
     UriTooLong,
     VersionNotSupported,
 )
+from gateway.guard.bearer import B64TOKEN, MAX_TOKEN
 from gateway.routing import Route
 
 MAX_HEAD = 32 * 1024
@@ -88,7 +89,7 @@ class RequestReader:
     __slots__ = (
         "_fault", "_names", "_parser", "_seen_connection", "_te", "authorization", "chunked", "content_length",
         "expects_continue", "forwarding", "host", "http10", "keep_alive", "lines", "method", "target", "token_digest",
-        "underscored", "upgrade", "_fields", "_version", "_written", "_written_for",
+        "underscored", "upgrade", "_after_token", "_before_token", "_fields", "_version", "_written", "_written_for",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -115,6 +116,8 @@ class RequestReader:
         self.keep_alive = False
         self.token_digest: bytes | None = None
         self._fields = b""
+        self._before_token = b""
+        self._after_token = b""
         self._version = b""
         self._written = b""
         self._written_for: tuple[object, object, object] = (None, None, None)
@@ -129,7 +132,9 @@ class RequestReader:
         """
         end = head.find(b"\r\n")
         parts = head[:end].split(b" ")
-        if head[end:] == self._fields and self._is_same_kind(parts):
+        fields = head[end:]
+        if (fields == self._fields or self._differs_by_token(fields)) and self._is_same_kind(parts):
+            self._fields = fields
             self.method, self.target, _ = parts
             return
         self._reset()
@@ -157,8 +162,32 @@ class RequestReader:
             raise BadRequest("The request head is malformed") from None
         self._settle()
         if not (self.chunked or self.content_length or self.expects_continue or self.upgrade):
-            self._fields = head[end:]
-            self._version = version
+            self._remember(fields, version)
+
+    def _remember(self, fields: bytes, version: bytes) -> None:
+        self._fields = fields
+        self._version = version
+        value = self.authorization
+        if value is not None and value[:7] == b"Bearer " and fields.count(value) == 1:
+            before, _, self._after_token = fields.partition(value)
+            self._before_token = before + b"Bearer "
+
+    def _differs_by_token(self, fields: bytes) -> bool:
+        """
+        Whether the header lines are the last ones with another bearer token in its place, as a proxy in front of us sends them.
+
+        The token is then the one thing to take from them; it holds no character that could end its line.
+        """
+        before, after = self._before_token, self._after_token
+        if not before or not fields.startswith(before) or not fields.endswith(after):
+            return False
+        token = fields[len(before) : len(fields) - len(after)]
+        if len(token) > MAX_TOKEN or B64TOKEN.fullmatch(token) is None:
+            return False
+        self.authorization = b"Bearer " + token
+        self.token_digest = None
+        self._written_for = (None, None, None)  # it may hold the other token, where a route passes tokens on
+        return True
 
     def _is_same_kind(self, parts: list[bytes]) -> bool:
         """

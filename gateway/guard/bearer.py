@@ -9,8 +9,10 @@ from gateway.errors import InvalidToken, TokenMissing
 MAX_TOKEN = 4096
 """Longest token that is looked at, bytes: checked before anything is hashed."""
 
+B64TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
+"""RFC 6750 section 2.1."""
+
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr](?: +(.*))?", re.DOTALL)
-_B64TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
 
 
 def bearer(authorization: bytes | None) -> bytes:
@@ -27,6 +29,6 @@ def bearer(authorization: bytes | None) -> bytes:
     if found is None:
         raise TokenMissing(reason="another scheme than Bearer")
     token: bytes = found[1] or b""
-    if len(token) > MAX_TOKEN or _B64TOKEN.fullmatch(token) is None:
+    if len(token) > MAX_TOKEN or B64TOKEN.fullmatch(token) is None:
         raise InvalidToken(reason="not one b64token")
     return token
