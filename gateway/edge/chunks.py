@@ -16,8 +16,10 @@ MAX_EXTENSIONS = 16 * 1024
 MAX_TRAILERS = 8 * 1024
 """The trailer section, bytes."""
 
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(;[\t\x20-\x7e\x80-\xff]*)?")
-_TRAILER_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})((?:;%b(?:=(?:%b|%b))?)*)" % (_TOKEN, _TOKEN, _QUOTED))
+_TRAILER_LINE = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*")
 
 _SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
 
@@ -105,7 +107,7 @@ class ChunkDecoder:
         found = _SIZE_LINE.fullmatch(line)
         if found is None or len(line) > MAX_EXTENSION:
             raise ChunkError("malformed chunk size")
-        self._extensions += len(found[2] or b"")
+        self._extensions += len(found[2])
         if self._extensions > MAX_EXTENSIONS:
             raise ChunkError("extensions too long")
         self._left = int(found[1], 16)
