@@ -100,9 +100,9 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _schema(_arguments: argparse.Namespace) -> int:
-    from gateway.config.model import Config
+    from gateway.config import schema
 
-    print(json.dumps(Config.model_json_schema(), indent=2))
+    print(schema.text(), end="")
     return OK
 
 

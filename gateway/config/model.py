@@ -69,7 +69,7 @@ class Admin(Section):
     port: Port = 8081
     """Port to bind; 0 takes a free one."""
     token: Secret | None = None
-    """Bearer token of the operator's API, best as ${file:/run/secrets/admin_token}."""
+    """Bearer token of the operator's API (yet to come, but asked for off loopback already); best a ${file:…}."""
 
 
 class Store(Section):
@@ -86,7 +86,7 @@ class Store(Section):
     timeout: SomeTime = timedelta(milliseconds=500)
     """Longest wait for one answer of the store before the request is refused with 503."""
     durability: Literal["local", "replicated"] = "local"
-    """``replicated`` waits for one replica before a change is acknowledged."""
+    """``local``: a change is acknowledged once the server has it; ``replicated`` is yet to come."""
     prefix: Annotated[str, Field(pattern=KEY_PREFIX_PATTERN)] = "gw"
     """First part of every key, so that several gateways can share a server without sharing tokens."""
 
@@ -103,7 +103,7 @@ class OAuth(Section):
     prefix: Annotated[str, Field(pattern=PATH_PREFIX_PATTERN)] = "/v1"
     """Where the gateway's own endpoints live."""
     registration_paths: tuple[Annotated[str, Field(pattern=SEGMENT_PATTERN)], ...] = ("register", "clients")
-    """Names below the prefix that take a plain registration; a legacy API that owns one of them can take it back."""
+    """Names below the prefix that take a plain registration; without ``register`` a legacy API may own that path."""
     registration: Literal["open", "approval", "token", "closed"] = "closed"
     """Who may register: open: anybody; closed: the operator, with ``gateway clients add``; the others are yet to come."""
     access_token_ttl: SomeTime = timedelta(hours=1)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from gateway.config.address import is_host, is_loopback
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
+
+LONGEST_LIFE = timedelta(days=400)
+"""The store remembers that long which keys were retired together with their tokens."""
 
 
 def issuer(draft: Draft) -> Iterator[Fault]:
@@ -67,3 +71,12 @@ def registration_paths(draft: Draft) -> Iterator[Fault]:
         if name in ("oauth", "forward-auth"):
             message = "the gateway has endpoints of that name already: take another"
             yield draft.fault(message, "oauth", "registration_paths", position)
+
+
+def lifetimes(draft: Draft) -> Iterator[Fault]:
+    """No token outlives the memory of what ended it."""
+    oauth = draft.config.oauth
+    for key, life in (("access_token_ttl", oauth.access_token_ttl), ("refresh_token_ttl", oauth.refresh_token_ttl)):
+        if life > LONGEST_LIFE:
+            message = f"write at most {LONGEST_LIFE.days}d: what ended a token is not remembered longer"
+            yield draft.fault(message, "oauth", key)

@@ -21,6 +21,10 @@ _RESERVED = "authority"
 """The upstream that `gateway.routing` keeps for the gateway's own endpoints."""
 
 
+_ALWAYS_OWN = ("clients", "forward-auth")
+"""Names below the prefix that stay the gateway's whatever ``registration_paths`` says: a client is managed there."""
+
+
 def paths(draft: Draft) -> Iterator[Fault]:
     """Each path is its own canonical form, or no request could match it."""
     for number, route in draft.routes:
@@ -127,7 +131,7 @@ def own_endpoints(draft: Draft) -> Iterator[Fault]:
 
 
 def _own_endpoint(path: str, oauth: OAuth) -> str:
-    names = [*(f"{oauth.prefix}/{name}" for name in oauth.registration_paths), f"{oauth.prefix}/forward-auth"]
+    names = [f"{oauth.prefix}/{name}" for name in (*oauth.registration_paths, *_ALWAYS_OWN)]
     for name in names:
         if path == name or path.startswith(f"{name}/"):
             return name
@@ -136,7 +140,7 @@ def _own_endpoint(path: str, oauth: OAuth) -> str:
 
 
 def _way_out(own: str) -> str:
-    return "oauth.prefix" if own.endswith(("/oauth/", "/forward-auth", "oauth-")) else "oauth.registration_paths"
+    return "oauth.prefix" if own.endswith(("/oauth/", "/clients", "/forward-auth", "oauth-")) else "oauth.registration_paths"
 
 
 def scopes_declared(draft: Draft) -> Iterator[Fault]:

@@ -24,6 +24,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (oauth_rules.issuer_said, ("oauth.issuer", "listen.host")),
     (oauth_rules.registration, ("oauth.registration", "listen.host")),
     (oauth_rules.registration_paths, ("oauth.registration_paths",)),
+    (oauth_rules.lifetimes, ("oauth.access_token_ttl", "oauth.refresh_token_ttl")),
     (route_rules.paths, ("routes",)),
     (route_rules.hosts, ("routes",)),
     (route_rules.methods, ("routes",)),

@@ -65,5 +65,5 @@ def options(draft: Draft) -> Iterator[Fault]:
         yield draft.fault("certificates are verified with rediss:// only: change the URL or remove ca_file", "store", "ca_file")
     elif store.ca_file is not None and not os.access(store.ca_file, os.R_OK):
         yield draft.fault("can't read this file", "store", "ca_file")
-    if store.durability == "replicated" and store.url.startswith("embedded:"):
-        yield draft.fault("the embedded store has no replica: write local, or a redis:// URL", "store", "durability")
+    if store.durability == "replicated":
+        yield draft.fault("replicated is not available yet: write local", "store", "durability")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config import oauth_rules
+from gateway.store.clients import LONGEST_TOKEN
 from tests.config.writing import SOUND, faults, warnings
 
 BASE = """\
@@ -97,12 +99,21 @@ def test_a_route_at_or_below_an_own_endpoint_is_refused(tmp_path: Path, path: st
 
 def test_a_legacy_api_can_take_a_registration_path_back(tmp_path: Path) -> None:
     """And the prefix moves the others."""
-    route = "  - {path: /v1/clients/, upstream: legacy}\n"
-    check(tmp_path, config(route), "7:12: routes[1].path: /v1/clients is the gateway's own, so this could never match")
-    check(tmp_path, config(route, oauth="registration_paths: [register]"), "")
+    route = "  - {path: /v1/register/, upstream: legacy}\n"
+    check(tmp_path, config(route), "7:12: routes[1].path: /v1/register is the gateway's own, so this could never match")
+    check(tmp_path, config(route, oauth="registration_paths: [clients]"), "")
     check(tmp_path, config(route, oauth="prefix: /gw"), "")
     check(tmp_path, config("  - {path: /oauth/x, upstream: legacy}\n", oauth="prefix: ''"), "7:12: routes[1].path: /oauth/ is")
     check(tmp_path, config(oauth="registration_paths: [register, oauth]"), "3:40: oauth.registration_paths[1]: the gateway has")
+
+
+@pytest.mark.parametrize("more", ["", ", hosts: [legacy.example]"])
+def test_the_paths_where_clients_are_managed_can_only_be_moved(tmp_path: Path, more: str) -> None:
+    """A route there would get no request, or with a host those of the gateway."""
+    route = f"  - {{path: /v1/clients/, upstream: legacy{more}}}\n"
+    fault = "7:12: routes[1].path: /v1/clients is the gateway's own"
+    check(tmp_path, config(route, oauth="registration_paths: [register]"), fault)
+    check(tmp_path, config(route, oauth="prefix: /gw"), "")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +202,8 @@ def test_rfc8414_2_an_issuer_is_an_https_origin(tmp_path: Path, issuer: str, par
         ("{url: redis://a:b@h, password: x}", "8:39: store.password: the URL holds a user or a password already"),
         ("{url: redis://h, ca_file: /x}", "8:34: store.ca_file: certificates are verified with rediss:// only"),
         ("{url: rediss://h, ca_file: /nothing}", "8:35: store.ca_file: can't read this file"),
-        ("{durability: replicated}", "8:21: store.durability: the embedded store has no replica"),
+        ("{durability: replicated}", "8:21: store.durability: replicated is not available yet"),
+        ("{url: redis://h, durability: replicated}", "8:37: store.durability: replicated is not available yet"),
     ],
 )  # fmt: skip
 def test_a_store_is_of_a_known_kind(tmp_path: Path, store: str, fault: str) -> None:
@@ -224,6 +236,14 @@ def test_free_ports_do_not_clash(tmp_path: Path) -> None:
 def test_a_listener_on_the_default_port_of_admin_is_blamed_itself(tmp_path: Path) -> None:
     """The fault stands where somebody wrote something."""
     check(tmp_path, "listen: {port: 8081}\n", "1:16: listen.port: listen and admin can't share the port 8081")
+
+
+@pytest.mark.parametrize("key", ["access_token_ttl", "refresh_token_ttl"])
+def test_no_token_outlives_the_memory_of_what_ended_it(tmp_path: Path, key: str) -> None:
+    """Or a token that ended with its key would live again once the store forgot the key."""
+    check(tmp_path, config(oauth=f"{key}: 400d"), "")
+    check(tmp_path, config(oauth=f"{key}: 401d"), f"3:{11 + len(key)}: oauth.{key}: write at most 400d")
+    assert oauth_rules.LONGEST_LIFE == LONGEST_TOKEN
 
 
 @pytest.mark.parametrize("mode", ["approval", "token"])
