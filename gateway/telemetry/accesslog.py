@@ -2,15 +2,18 @@
 One line a request: JSON, or a readable one on a terminal.
 
 Lines are formatted on the loop (about a microsecond) and written by a thread, so that a full pipe or a slow disk never holds
-up a request; when more than 8 MiB wait, lines are dropped and counted.
+up a request; when more than 8 MiB wait, lines are dropped and counted.  Workers share the pipe: it takes up to PIPE_BUF bytes in
+one piece, so no more is written at a time, and always whole lines.
 """
 
 from __future__ import annotations
 
 import os
+import select
+import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
 import orjson
@@ -27,6 +30,7 @@ class AccessLog:
 
     def __init__(self, descriptor: int, registry: Registry, *, readable: bool, wall: Callable[[], float] = time.time) -> None:
         self._descriptor = descriptor
+        self._shared = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
         self._format = _readable if readable else _json
         self._wall = wall
         self._lines: list[bytes] = []
@@ -92,12 +96,25 @@ class AccessLog:
     def _write(self) -> None:
         while (batch := self._queue.get()) is not None:
             size = len(batch)
-            try:
-                while batch:
-                    batch = batch[os.write(self._descriptor, batch) :]
-            except OSError:
-                self._dropped.value += batch.count(b"\n")
+            for piece in _pieces(batch) if self._shared else (batch,):
+                self._write_piece(piece)
             self._written += size
+
+    def _write_piece(self, piece: bytes) -> None:
+        try:
+            while piece:
+                piece = piece[os.write(self._descriptor, piece) :]
+        except OSError:
+            self._dropped.value += piece.count(b"\n")
+
+
+def _pieces(batch: bytes) -> Iterator[bytes]:
+    """Whole lines, as many as a pipe takes at once; a longer line stands alone."""
+    at = 0
+    while at < len(batch):
+        end = batch.rfind(b"\n", at, at + select.PIPE_BUF) + 1 or batch.index(b"\n", at) + 1
+        yield batch[at:end]
+        at = end
 
 
 def _json(record: dict[str, object]) -> bytes:

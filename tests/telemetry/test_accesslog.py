@@ -42,7 +42,8 @@ def written(pipe: tuple[int, int], *records: dict[str, object], readable: bool =
 def test_a_line_of_json(pipe: tuple[int, int]) -> None:
     """All that is known of the request, its time in UTC with milliseconds."""
     assert orjson.loads(written(pipe, {})) == {
-        "time": "2023-11-14T22:13:20.500Z", "event": "request", "request_id": "a-1", "peer": "192.0.2.1", "method": "GET", "path": "/x",
+        "time": "2023-11-14T22:13:20.500Z", "event": "request", "request_id": "a-1", "peer": "192.0.2.1", "method": "GET",
+        "path": "/x",
         "status": 200, "duration_ms": 12.3, "route": "/x", "client_id": "gwc_me", "upstream": "http://127.0.0.1:1", "bytes_in": 1,
         "bytes_out": 2, "refusal": "",
     }  # fmt: skip
@@ -75,6 +76,18 @@ def test_lines_keep_their_order_over_batches(tmp_path: Path) -> None:
         log.close()
     lines = (tmp_path / "log").read_bytes().splitlines()
     assert [orjson.loads(line)["request_id"] for line in lines] == [str(number) for number in range(600)]
+
+
+def test_lines_of_several_processes_never_mix(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe takes PIPE_BUF bytes in one piece, so each write is no longer and ends with a line; a longer line stands alone."""
+    pieces: list[bytes] = []
+    monkeypatch.setattr("gateway.telemetry.accesslog.os.write", lambda _, piece: pieces.append(piece) or len(piece))
+    log = AccessLog(pipe[1], Registry(), readable=False)
+    for number in range(100):
+        log.add(**{**RECORD, "path": "/" + "x" * (6_000 if number == 50 else 7 * number)})  # type: ignore[arg-type]
+    log.close()
+    assert all(piece.endswith(b"\n") and (len(piece) <= 4096 or piece.count(b"\n") == 1) for piece in pieces)
+    assert len(b"".join(pieces).splitlines()) == 100 > len(pieces)
 
 
 def test_a_slow_reader_costs_lines_and_nothing_else(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
