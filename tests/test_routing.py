@@ -40,7 +40,8 @@ TABLE = a_router(
     ("path", "name"),
     [
         ("/", "/"), ("/x", "/"), ("/x/y/z", "/"), ("/admin", "/admin"), ("/admin/", "/admin/"), ("/admin/x/y", "/admin/"),
-        ("/administrator", "/"), ("/admin%20x", "/"), ("/v1/orders/1", "/v1/orders/"), ("/v1/orders", "/"), ("/v1/orders/", "/v1/orders/"),
+        ("/administrator", "/"), ("/admin%20x", "/"), ("/v1/orders/1", "/v1/orders/"), ("/v1/orders", "/"), ("/v1/orders/",
+        "/v1/orders/"),
         ("/Mixed/Case/x", "/Mixed/Case/"), ("/v1/things:delete", "/v1/things:delete"), ("/caf%C3%A9/x", "/caf%C3%A9/"),
         ("/files/a%2Fb", "/files/"), ("/files/secret/x", "/files/secret/"), ("/UPPER/x", "/"),
     ],
@@ -54,7 +55,8 @@ def test_p10_p14_the_most_specific_route_wins_at_segment_ends(path: str, name: s
     "path",
     [
         "/ADMIN", "/Admin/x", "/admiN/", "/aDMIN/x", "/V1/orders/1", "/v1/ORDERS/1", "/mixed/case/x",
-        "/MIXED/Case/", "/v1/things%3Adelete", "/v1/things%253Adelete", "/%2561dmin", "/%2561dmin/x", "/CAF%C3%89/x", "/caf%25C3%25A9/x",
+        "/MIXED/Case/", "/v1/things%3Adelete", "/v1/things%253Adelete", "/%2561dmin", "/%2561dmin/x", "/CAF%C3%89/x",
+        "/caf%25C3%25A9/x",
         "/files/secret%2Fx", "/files%2Fsecret%2Fx", "/files/secret%5Cx", "/files/%2Fsecret%2Fx", "/v1/things%3adelete",
         "/v1/order%C5%BF/1", "/admin%252Fx", "/%25%36%31dmin",
     ],
@@ -118,7 +120,8 @@ def test_entries_of_one_path_merge() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/oauth/token", "/v1/oauth/", "/v1/register", "/v1/clients", "/v1/clients/x/keys", "/.well-known/oauth-authorization-server"],
+    ["/v1/oauth/token", "/v1/oauth/", "/v1/register", "/v1/clients", "/v1/clients/x/keys",
+    "/.well-known/oauth-authorization-server"],
 )
 def test_own_endpoints_win_over_a_broader_route(path: str) -> None:
     """They go to the authority, with the caller's Authorization and a bounded body."""

@@ -148,7 +148,7 @@ class Wire:
         self.reader = reader
         self.writer = writer
         self.received = bytearray()
-        self._at = 0
+        self.read_to = 0
 
     async def send(self, *pieces: bytes) -> None:
         for piece in pieces:
@@ -158,22 +158,22 @@ class Wire:
 
     async def until(self, marker: bytes) -> bytes:
         """All bytes up to and including a marker."""
-        while (end := self.received.find(marker, self._at)) < 0:
+        while (end := self.received.find(marker, self.read_to)) < 0:
             if not await self._more():
-                raise EOFError(bytes(self.received[self._at :]))
-        return self._take(end + len(marker) - self._at)
+                raise EOFError(bytes(self.received[self.read_to :]))
+        return self._take(end + len(marker) - self.read_to)
 
     async def exactly(self, size: int) -> bytes:
-        while len(self.received) - self._at < size:
+        while len(self.received) - self.read_to < size:
             if not await self._more():
-                raise EOFError(bytes(self.received[self._at :]))
+                raise EOFError(bytes(self.received[self.read_to :]))
         return self._take(size)
 
     async def rest(self) -> bytes:
         """Everything until the other side ends the connection, in either way."""
         while await self._more():
             pass
-        return self._take(len(self.received) - self._at)
+        return self._take(len(self.received) - self.read_to)
 
     async def _more(self) -> bool:
         async with asyncio.timeout(PATIENCE):
@@ -185,8 +185,8 @@ class Wire:
         return bool(data)
 
     def _take(self, size: int) -> bytes:
-        taken = bytes(self.received[self._at : self._at + size])
-        self._at += size
+        taken = bytes(self.received[self.read_to : self.read_to + size])
+        self.read_to += size
         return taken
 
     async def chunked(self) -> tuple[bytes, bytes, list[int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ def ours(body: bytes, cuts: list[int] | None = None) -> tuple[bytes, int] | None
     decoder, content, at = ChunkDecoder(), b"", 0
     edges = sorted({0, len(body), *(cut % (len(body) + 1) for cut in cuts or [])})
     try:
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             pieces, used = decoder.feed(body[start:end])
             content += b"".join(pieces)
             at += used
@@ -30,7 +32,8 @@ HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 TOKEN = st.text("abcXYZ019-_.!#$%&'*+^`|~", min_size=1, max_size=5).map(str.encode)
-QUOTED = st.text(' \t!#[]^~abc;,=\\"', max_size=6).map(lambda t: b'"' + t.replace("\\", "\\\\").replace('"', '\\"').encode() + b'"')
+QUOTED = st.text(' \t!#[]^~abc;,=\\"', max_size=6).map(lambda t: b'"' + t.replace("\\", "\\\\").replace('"',
+'\\"').encode() + b'"')
 EXTENSION = st.tuples(TOKEN, st.none() | TOKEN | QUOTED).map(lambda e: b";" + e[0] + (b"=" + e[1] if e[1] is not None else b""))
 CONTENTS = st.binary(min_size=1, max_size=20)
 
@@ -45,7 +48,8 @@ def bodies(draw: st.DrawFn) -> tuple[bytes, bytes]:
         content += piece
     body += draw(st.sampled_from([b"0", b"00", b"0000"])) + b"".join(draw(st.lists(EXTENSION, max_size=1))) + b"\r\n"
     for name in draw(st.lists(TOKEN, max_size=2)):
-        body += name + b":" + draw(st.sampled_from([b"", b" ", b"\t"])) + draw(st.sampled_from([b"", b"a", b"a b\tc", b"\xe4"])) + b"\r\n"
+        body += name + b":" + draw(st.sampled_from([b"", b" ", b"\t"])) + draw(st.sampled_from([b"", b"a", b"a b\tc",
+        b"\xe4"])) + b"\r\n"
     return body + b"\r\n", content
 
 
@@ -65,7 +69,8 @@ def test_what_ours_accepts_the_others_accept_with_the_same_content(message: tupl
         at = data.draw(st.integers(0, len(body)))
         match data.draw(st.sampled_from(["insert", "delete", "replace"])):
             case "insert":
-                body[at:at] = data.draw(st.sampled_from([b"\r", b"\n", b"\r\n", b" ", b"\t", b";", b"0", b"a", b"\x00", b"x", b'"', b":"]))
+                body[at:at] = data.draw(st.sampled_from([b"\r", b"\n", b"\r\n", b" ", b"\t", b";", b"0", b"a", b"\x00", b"x",
+                b'"', b":"]))
             case "delete":
                 del body[at : at + 1]
             case _:
@@ -100,7 +105,8 @@ def test_cuts_change_nothing(body: bytes, cuts: list[int]) -> None:
         b"0\r\nX: " + b"a" * MAX_TRAILERS,
         b"0\r\n" + b"X: y\r\n" * (MAX_TRAILERS // 6 + 1),
         b"".join(b"1;" + b"a" * 1000 + b"\r\nx\r\n" for _ in range(17)),
-        b"5\rx", b"5\r\nhellox", b"5\r\nhello\rx", b"g\r\n", b"5\n", b" 5\r\n", b"5 \r\n", b"\r\n", b"-1\r\n", b"5,5\r\n", b"0x5\r\n",
+        b"5\rx", b"5\r\nhellox", b"5\r\nhello\rx", b"g\r\n", b"5\n", b" 5\r\n", b"5 \r\n", b"\r\n", b"-1\r\n", b"5,5\r\n",
+        b"0x5\r\n",
         b"1" * 16 + b"\r\n", b"0\r\nx\r\n\r\n", b"0\r\n x: y\r\n", b"0\r\nx: \x00\r\n", b"0\r\nx: y\n", b"0\r\n\n",
     ],
 )  # fmt: skip

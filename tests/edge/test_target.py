@@ -25,7 +25,8 @@ REFUSED = [
         "/public/%2e%2e/admin/x", "/public/.%2e/admin", "/public/%2E./admin", "/public/%2e/x", "/public/%2e%2E", "/public/x%2e",
     )),
     *((f"P03-{path}", path) for path in (
-        "/public%2fx", "/public/%2F..%2fadmin", "/public/..%2fadmin", "/public/%5c..%5cadmin", "/public\\..\\admin", "/public/%5Cx",
+        "/public%2fx", "/public/%2F..%2fadmin", "/public/..%2fadmin", "/public/%5c..%5cadmin", "/public\\..\\admin",
+        "/public/%5Cx",
         "/public/a%2Fb", "/open/loose/..%2f..%2fadmin", "/open/loose/%2e%2e%2fx", "/open/loose/a%5C..%5Cadmin", "/open/loose/\\x",
     )),
     *((f"P04-{path}", path) for path in (
@@ -34,17 +35,20 @@ REFUSED = [
     )),
     *((f"P05-{path}", path) for path in (
         "/public/..;/admin/x", "/public;x/y", "/public/;/admin", "/public/a%3bb", "/open/loose/..;/x", "/open/loose/.;a/x",
-        "/open/loose/;/x", "/open/loose/..%3b/x", "/open/loose/%2e%2e;x/y", "/open/loose/%3Bx/y", "/open/loose/a;%2Fx", "/open/loose/a;b=%5Cc",
+        "/open/loose/;/x", "/open/loose/..%3b/x", "/open/loose/%2e%2e;x/y", "/open/loose/%3Bx/y", "/open/loose/a;%2Fx",
+        "/open/loose/a;b=%5Cc",
         "/open/loose/a/..;b=c",
     )),
     *((f"P06-{path}", path) for path in (
         "//admin/x", "/public//../admin", "///", "/public//x", "/public/x//", "/open/loose//../x", "//open/loose/x/..",
     )),
     *((f"P07-{path}", path) for path in (
-        "/public/%00", "/public/x%0d%0aX:%20y", "/public/%09", "/public/x%20", "/public/%20", "/public/a%20/b", "/public/%7f", "/public/%1F",
+        "/public/%00", "/public/x%0d%0aX:%20y", "/public/%09", "/public/x%20", "/public/%20", "/public/a%20/b",
+        "/public/%7f", "/public/%1F",
     )),
     *((f"P08-{path}", path) for path in (
-        "/public/%", "/public/%1", "/public/%zz", "/public/%u002e", "/public/%c0%ae", "/public/%ff", "/public/%e4", "/public/%ed%a0%80",
+        "/public/%", "/public/%1", "/public/%zz", "/public/%u002e", "/public/%c0%ae", "/public/%ff", "/public/%e4",
+        "/public/%ed%a0%80",
         "/public/%2", "/public/%%41", "/public/%f8%88%80%80%80", "/public/%c3",
     )),
     *((f"P11-{path}", path) for path in ("/admin.", "/admin/x.", "/admin%20", "/admin/.", "/public/x./y")),
@@ -92,7 +96,9 @@ async def test_what_is_matched_is_what_is_forwarded(rig: Rig, target: str, forwa
     assert rig.origin.requests[0].target == forwarded.encode()
 
 
-@pytest.mark.parametrize("target", ["/publicadmin", "/public..x", "/PUBLIC/x", "/Public/x", "/public%C3%A4", "/%70ublicx", "/public"])
+@pytest.mark.parametrize(
+    "target", ["/publicadmin", "/public..x", "/PUBLIC/x", "/Public/x", "/public%C3%A4", "/%70ublicx", "/public"]
+)
 async def test_p09_p10_what_only_looks_like_a_public_prefix_is_404(rig: Rig, target: str) -> None:
     """A prefix ends at a segment's end, and case counts."""
     client = await rig.client()
@@ -111,8 +117,10 @@ async def test_a_loose_route_loosens_no_other(rig: Rig, target: str) -> None:
 # --- canonical, as a function ------------------------------------------------------------------------------------------
 
 PIECES = st.sampled_from([
-    "/", "/", "/", "a", "A", "admin", "Admin", "secret", "open", ".", "..", ";", ";x=1", "%2F", "%2f", "%5C", "\\", "%2e", "%2E", "%252e",
-    "%252F", "%253B", "%3B", "%25", "%2561", "%61", "%41", "%C3%A9", "%c3%89", "%00", "%20", ":", "%3A", "%253A", "x:y", "?", "q", "=", "#", "%",
+    "/", "/", "/", "a", "A", "admin", "Admin", "secret", "open", ".", "..", ";", ";x=1", "%2F", "%2f", "%5C", "\\", "%2e",
+    "%2E", "%252e",
+    "%252F", "%253B", "%3B", "%25", "%2561", "%61", "%41", "%C3%A9", "%c3%89", "%00", "%20", ":", "%3A", "%253A", "x:y", "?",
+    "q", "=", "#", "%",
     "é", " ", "//", "~", "%7E", "%E2%84%AA", "k", "@", "+", "%2B", "%25%36%31",
 ])  # fmt: skip
 TARGETS = st.lists(PIECES, max_size=14).map(lambda pieces: ("/" + "".join(pieces)).encode("utf-8"))
@@ -181,7 +189,8 @@ def readings(forward: bytes) -> set[str]:
 
 ALL = ["semicolon", "encoded_slash", "double_slash"]
 ROUTES = [
-    ("/", ALL, 0), ("/open/", ALL, 0), ("/open/secret/", ALL, 2), ("/admin", [], 1), ("/admin/", [], 1), ("/a/", ["encoded_slash"], 1),
+    ("/", ALL, 0), ("/open/", ALL, 0), ("/open/secret/", ALL, 2), ("/admin", [], 1), ("/admin/", [], 1), ("/a/",
+    ["encoded_slash"], 1),
     ("/a/admin/", [], 2), ("/x:y", [], 2), ("/a/x:y/", [], 3), ("/Admin/Secret/", [], 3), ("/caf%C3%A9/", [], 1), ("/k/", [], 1),
 ]  # fmt: skip
 ROUTER = Router(Config.model_validate({
@@ -239,9 +248,11 @@ class _Bare:
 @pytest.mark.parametrize(
     ("raw", "host", "expected"),
     [
-        (b"http://gw/x?y", b"gw", b"/x?y"), (b"http://gw", b"gw", b"/"), (b"http://gw?x", b"gw", b"/?x"), (b"HTTPS://GW:80/x", b"gw:80", b"/x"),
+        (b"http://gw/x?y", b"gw", b"/x?y"), (b"http://gw", b"gw", b"/"), (b"http://gw?x", b"gw", b"/?x"),
+        (b"HTTPS://GW:80/x", b"gw:80", b"/x"),
         (b"http://gw//x", b"gw", b"//x"), (b"http://other/x", b"gw", None), (b"http:///x", b"", None), (b"gw:80", b"gw", None),
-        (b"*", b"gw", None), (b"x", b"gw", None), (b"http://gw/x#y", b"gw", None), (b"ftp://gw/x", b"gw", None), (b"", b"gw", None),
+        (b"*", b"gw", None), (b"x", b"gw", None), (b"http://gw/x#y", b"gw", None), (b"ftp://gw/x", b"gw", None), (b"", b"gw",
+        None),
         (b"http://gw:80/x", b"gw", None), (b"http:/gw/x", b"gw", None), (b"http://gw\\x/", b"gw", None),
     ],
 )  # fmt: skip
@@ -258,7 +269,8 @@ def test_s25_origin_form(raw: bytes, host: bytes, expected: bytes | None) -> Non
     ("value", "name"),
     [
         (b"gw", "gw"), (b"GW.Example", "gw.example"), (b"gw.example.", "gw.example"), (b"gw:80", "gw"), (b"[::1]", "[::1]"),
-        (b"[::1]:80", "[::1]"), (b"127.0.0.1:65535", "127.0.0.1"), (b"a_b", "a_b"), (b"gw:65536", None), (b"a..b", None), (b"", None),
+        (b"[::1]:80", "[::1]"), (b"127.0.0.1:65535", "127.0.0.1"), (b"a_b", "a_b"), (b"gw:65536", None), (b"a..b", None),
+        (b"", None),
         (b"gw:", None), (b"gw/", None), (b"u@gw", None), (b"gw\n", None), (b"\xc3\xa4", None), (b"[::1", None), (b".", None),
     ],
 )  # fmt: skip

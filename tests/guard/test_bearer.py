@@ -25,7 +25,9 @@ def test_rfc6750_2_1_one_b64token(value: bytes, token: bytes) -> None:
     assert bearer(value) == token
 
 
-@pytest.mark.parametrize("value", [None, b"", b"Basic eA==", b"Bearer\tabc", b"Bearerabc", b"Bea rer abc", b"DPoP abc", b"Bearer, abc"])
+@pytest.mark.parametrize(
+    "value", [None, b"", b"Basic eA==", b"Bearer\tabc", b"Bearerabc", b"Bea rer abc", b"DPoP abc", b"Bearer, abc"]
+)
 def test_rfc6750_3_another_scheme_is_no_token(value: bytes | None) -> None:
     """A bare challenge follows."""
     with pytest.raises(TokenMissing):
@@ -35,8 +37,10 @@ def test_rfc6750_3_another_scheme_is_no_token(value: bytes | None) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        b"Bearer", b"Bearer ", b"Bearer a b", b"Bearer a,b", b"Bearer a, Bearer b", b"Bearer *", b"Bearer gw:at:?", b"Bearer a\x00",
-        b"Bearer a\nb", b"Bearer =a", b"Bearer a=b", b"Bearer \xe4", b'Bearer "a"', b"Bearer a\t", b"Bearer " + b"a" * (MAX_TOKEN + 1),
+        b"Bearer", b"Bearer ", b"Bearer a b", b"Bearer a,b", b"Bearer a, Bearer b", b"Bearer *", b"Bearer gw:at:?",
+        b"Bearer a\x00",
+        b"Bearer a\nb", b"Bearer =a", b"Bearer a=b", b"Bearer \xe4", b'Bearer "a"', b"Bearer a\t",
+        b"Bearer " + b"a" * (MAX_TOKEN + 1),
         b"Bearer " + b"a" * 65536,
     ],
 )  # fmt: skip
