@@ -160,6 +160,12 @@ class Gateway:
         assert status == 200, text
         return dict(json.loads(text))
 
+    def form(self, client: dict[str, str], path: str, body: str) -> int:
+        """The status of a client's request to an OAuth endpoint."""
+        return self.ask(
+            "POST", path, body=body, Authorization=basic(client), Content_Type="application/x-www-form-urlencoded"
+        )[0]  # fmt: skip
+
     def introspect(self, client: dict[str, str], token: str) -> bool:
         """Whether the token is active."""
         status, text = self.ask(

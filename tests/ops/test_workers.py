@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import re
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import ExitStack
 
 import psutil
+import pytest
 
-from tests.ops.running import Gateway, is_gone, seconds_since
+from tests.ops.running import Gateway, basic, is_gone, seconds_since
 from tests.servers import ValkeyServer, wait_for
 
 Make = Callable[..., Gateway]
@@ -114,12 +117,78 @@ def _kill(pid: int) -> None:
         pass
 
 
-def test_a_token_revoked_through_one_worker_is_dead_in_all(gateway: Make, valkey: ValkeyServer, folder: Path) -> None:
-    """The store tells every verdict link."""
+def _revoke(running: Gateway, client: dict[str, str], pair: dict[str, str]) -> None:
+    assert running.form(client, "/v1/oauth/revoke", f"token={pair['access_token']}") == 200
+
+
+def _replay(running: Gateway, client: dict[str, str], pair: dict[str, str]) -> None:
+    first = f"grant_type=refresh_token&refresh_token={pair['refresh_token']}"
+    status, text = running.ask(
+        "POST", "/v1/oauth/token", body=first, Authorization=basic(client), Content_Type="application/x-www-form-urlencoded"
+    )
+    assert status == 200, text
+    second = f"grant_type=refresh_token&refresh_token={json.loads(text)['refresh_token']}"
+    assert [running.form(client, "/v1/oauth/token", body) for body in (second, first)] == [200, 400]
+
+
+def _retire(running: Gateway, client: dict[str, str], _pair: dict[str, str]) -> None:
+    path = f"/v1/clients/{client['client_id']}/keys/{client['client_key']}?tokens=revoke"
+    assert running.ask("DELETE", path, Authorization=basic(client))[0] == 204
+
+
+def _delete(running: Gateway, client: dict[str, str], _pair: dict[str, str]) -> None:
+    assert running.ask("DELETE", f"/v1/clients/{client['client_id']}", Authorization=basic(client))[0] == 204
+
+
+class _Line:
+    """A connection that is kept, and so always asks the same worker."""
+
+    def __init__(self, running: Gateway) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+        self.worker = json.loads(self.ask("none")[1])["request_id"].partition("-")[0]
+
+    def ask(self, token: str) -> tuple[int, str]:
+        """Status and body."""
+        self._connection.request("GET", "/v1/resource", headers={"Authorization": f"Bearer {token}"})
+        answer = self._connection.getresponse()
+        return answer.status, answer.read().decode()
+
+    def close(self) -> None:
+        """End it."""
+        self._connection.close()
+
+
+@pytest.mark.parametrize("end", [_revoke, _replay, _retire, _delete])
+def test_a_token_that_one_worker_ends_is_dead_in_all(gateway: Make, valkey: ValkeyServer, end: Callable[..., None]) -> None:
+    """Whichever way it ends: the store tells every verdict link."""
     running = _start(gateway, valkey)
+    wait_for(lambda: running.metric("gateway_store_link_caching") == 2)
     client = running.register()
-    token = running.token(client)["access_token"]
-    for _ in range(20):  # 502: the upstream is not there, but the token is good; both workers have its verdict
+    pair = running.token(client)
+    with ExitStack() as ends:
+        lines: dict[str, _Line] = {}
+
+        def reach_both() -> bool:
+            line = _Line(running)
+            ends.callback(line.close)
+            lines.setdefault(line.worker, line)
+            return len(lines) == 2
+
+        wait_for(reach_both)
+        token = pair["access_token"]
+        # 502: the upstream is not there, but the token is good; now both workers have its verdict.
+        assert [line.ask(token)[0] for line in lines.values() for _ in range(2)] == [502] * 4
+        assert running.metric("gateway_verdict_cache_entries") == 2
+        end(running, client, pair)
+        wait_for(lambda: running.metric("gateway_verdict_cache_entries") == 0)
+        assert [line.ask(token)[0] for line in lines.values()] == [401, 401]
+
+
+def test_an_emptied_store_leaves_no_token_in_any_worker(gateway: Make, valkey: ValkeyServer) -> None:
+    """FLUSHALL by hand is heard by all of them."""
+    running = _start(gateway, valkey)
+    token = running.token(running.register())["access_token"]
+    for _ in range(20):
         assert running.ask("GET", "/v1/resource", Authorization=f"Bearer {token}")[0] == 502
     valkey.call("FLUSHALL")
     wait_for(lambda: running.ask("GET", "/v1/resource", Authorization=f"Bearer {token}")[0] == 401)
