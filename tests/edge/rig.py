@@ -152,6 +152,8 @@ class Wire:
 
     async def send(self, *pieces: bytes) -> None:
         for piece in pieces:
+            if self.writer.transport.is_closing():
+                raise ConnectionResetError
             self.writer.write(piece)
             async with asyncio.timeout(PATIENCE):
                 await self.writer.drain()
@@ -224,6 +226,8 @@ class Wire:
     def reset(self) -> None:
         """End the connection with an RST."""
         sock = self.writer.get_extra_info("socket")
+        if sock is None:  # it has ended already
+            return
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
