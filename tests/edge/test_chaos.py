@@ -71,7 +71,7 @@ async def wild_client(rig: Rig, rng: random.Random, name: int) -> int:
     came = 0
     for turn in range(6):
         client = await rig.client()
-        targets = [f"/quick/{name}-{turn}-{number}." + "x" * rng.randrange(50) + "!" for number in range(rng.choice([1, 1, 2, 5]))]
+        targets = [f"/quick/{name}-{turn}-{number}." + "x" * rng.randrange(50) + "!" for number in range(rng.choice([1, 1, 3]))]
         token = f"Authorization: Bearer {a_token(rng.randrange(4)).decode()}"
         messages = [
             rng.choice([
@@ -110,7 +110,7 @@ async def wild_client(rig: Rig, rng: random.Random, name: int) -> int:
 
 
 @pytest.mark.parametrize("limit", [2, 1000])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_nobody_gets_anothers_answer_and_nothing_leaks(unstarted: Rig, seed: int, limit: int) -> None:
     """Fifteen clients, one upstream; afterwards every connection has ended and a stranger is served."""
     rng = random.Random(seed)
