@@ -16,6 +16,7 @@ from aiohttp import web
 
 from gateway.authority.application import RUNNER_OPTIONS, build
 from gateway.authority.hasher import Hasher
+from gateway.authority.pipe import join
 from gateway.config.model import Config
 from gateway.edge.listener import Edge
 from gateway.guard.verdicts import Verdicts
@@ -95,16 +96,12 @@ class Worker:
         self._access_log.close()
 
     async def _connect_authority(self, factory: Callable[[], Protocol]) -> tuple[asyncio.Transport, Any]:
-        """A new connection between the edge and the authority: a socket pair, no name, no port, no file."""
-        loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        theirs.setblocking(False)
+        """A new connection between the edge and the authority, in memory: no name, no port, no file."""
         server = self._authority.server
         if server is None:
             raise ConnectionRefusedError("the authority is stopped")
-        await loop.connect_accepted_socket(server, sock=theirs)
-        return await loop.create_connection(factory, sock=ours)
+        protocol = factory()
+        return join(asyncio.get_running_loop(), protocol, server()), protocol
 
 
 def work(config: Config, sockets: list[socket.socket], socket_path: Path | None, channel: socket.socket) -> int:

@@ -60,7 +60,13 @@ async def read_bytes(request: web.Request) -> bytes:
         raise UnsupportedMediaType("The body must not have a Content-Encoding")
     if (request.content_length or 0) > MAX_BODY:
         raise PayloadTooLarge
+    content = request.content
     try:
+        if content.is_eof() and content.exception() is None:  # it is here as a whole, as small ones are
+            body = content.read_nowait()
+            if len(body) > MAX_BODY:
+                raise PayloadTooLarge
+            return body
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise PayloadTooLarge from None

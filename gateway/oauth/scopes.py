@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from gateway.errors import InvalidScope
 
@@ -26,6 +27,7 @@ def parse_scope(value: str) -> frozenset[str]:
     return frozenset(tokens)
 
 
+@lru_cache(1024)
 def write_scope(scopes: frozenset[str]) -> str:
     """The ``scope`` parameter for these tokens, always in the same order."""
     return " ".join(sorted(scopes))

@@ -17,7 +17,7 @@ section 2.3.1).  256 bits exceed what RFC 6749 section 10.10 asks (2^-160); thei
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from dataclasses import dataclass
 from hashlib import sha256
 from zlib import crc32
@@ -31,6 +31,9 @@ PARTITION_ENTROPY = 2
 
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS = tuple(high + low for high in _BASE62 for low in _BASE62)
+"""The 3,844 numbers of two base62 digits."""
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 PATTERN = r"gw(?:a_[a-z2-7]{3}[A-Za-z0-9_-]{43}|r_[a-z2-7]{3}[A-Za-z0-9_-]{65}|s_[A-Za-z0-9_-]{43})[0-9A-Za-z]{6}"
 """The published regular expression of everything that is secret here."""
@@ -40,6 +43,7 @@ _REFRESH = re.compile(rb"gwr_[a-z2-7]{3}[A-Za-z0-9_-]{65}[0-9A-Za-z]{6}")
 _SECRET = re.compile(rb"gws_[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}")
 _CLIENT_ID = re.compile(r"gwc_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
 _CLIENT_KEY = re.compile(r"gwk_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
+_CLIENT_ID_OR_KEY = re.compile(r"gw[ck]_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class RefreshRef:
 
 def text(digest: bytes) -> str:
     """Write bytes as unpadded base64url, as they stand in keys (32 bytes give 43 characters)."""
-    return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+    return b2a_base64(digest, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
 
 
 def mint_partition(entropy: bytes) -> str:
@@ -121,7 +125,7 @@ def is_secret(secret: bytes) -> bool:
 
 def find_partition(client_id_or_key: str) -> str | None:
     """The partition of a client id or client key; None when the string is neither."""
-    if _CLIENT_ID.fullmatch(client_id_or_key) or _CLIENT_KEY.fullmatch(client_id_or_key):
+    if _CLIENT_ID_OR_KEY.fullmatch(client_id_or_key):
         return client_id_or_key[4:7]
     return None
 
@@ -160,9 +164,6 @@ def _whole(token: bytes) -> bool:
 
 
 def _checksum(body: bytes) -> str:
-    number = crc32(body)
-    digits = ""
-    for _ in range(6):
-        number, digit = divmod(number, 62)
-        digits = _BASE62[digit] + digits
-    return digits
+    upper, low = divmod(crc32(body), 3844)
+    high, middle = divmod(upper, 3844)
+    return f"{_PAIRS[high]}{_PAIRS[middle]}{_PAIRS[low]}"

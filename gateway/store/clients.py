@@ -21,6 +21,8 @@ PROVISIONAL_MS = 120_000
 """How long a client lives that nobody keeps."""
 LONGEST_TOKEN = timedelta(days=400)
 """A retired credential is remembered that long: no token may live longer."""
+KNOWN_OWNERS = 10_000
+"""client_keys of which it is remembered whose they are (for ever the same client's), to find both records at once."""
 
 _ADD_CREDENTIAL = Script("add_credential")
 _CHANGE_CLIENT = Script("change_client")
@@ -45,6 +47,7 @@ class RedisClients:
         """``longest_token``: no token or chain lives longer than this."""
         self._caller = caller
         self._keys = Keys(prefix)
+        self._owners: dict[str, str] = {}
         self._longest_ms = longest_token // timedelta(milliseconds=1)
 
     async def find_client(self, client_id: str) -> Client | None:
@@ -59,13 +62,30 @@ class RedisClients:
         """A live, unexpired credential with its client, in one round trip; None if either is missing."""
         if not is_client_key(client_key):
             return None
+        owner = self._owners.get(client_key)
+        if owner is not None:
+            keys = self._keys.credential(client_key), self._keys.client(owner)
+            with answering("find_credential"):
+                credential, client = await self._caller.call("MGET", *keys)
+                if credential is not None and client is not None:
+                    return self._joined(client_key, credential, client)
+        # Whose key it is is not known yet; or a record is missing, which MGET also says of one of a wrong type.
         clients = self._keys.clients(client_key[4:7])
         found = await _FIND_WITH_CLIENT(self._caller, [self._keys.credential(client_key)], ["credential", clients])
         if found is None or found[1] is None:
             return None
         with answering("find_credential"):
-            client, credential = codec.decode_client(found[1]), codec.decode_credential(found[0])
-        return (client, credential) if client_key in client.keys else None
+            return self._joined(client_key, *found)
+
+    def _joined(self, client_key: str, value: bytes, owner: bytes) -> tuple[Client, Credential] | None:
+        client, credential = codec.decode_client(owner), codec.decode_credential(value)
+        if client_key not in client.keys or credential.client_id != client.client_id:
+            return None
+        if client_key not in self._owners:
+            if len(self._owners) >= KNOWN_OWNERS:
+                self._owners.pop(next(iter(self._owners)))
+            self._owners[client_key] = client.client_id
+        return client, credential
 
     async def find_credentials(self, client_id: str) -> tuple[Client, list[Credential]] | None:
         """A client with all its live, unexpired credentials, oldest first."""
@@ -141,8 +161,8 @@ class RedisClients:
             [self._keys.client(client_id)],
             [
                 "" if enabled is None else int(enabled),
-                int(scopes is not None), codec.join(scopes or ()),
-                int(permissions is not None), codec.join(permissions or ()),
+                int(scopes is not None), codec.join(scopes or frozenset()),
+                int(permissions is not None), codec.join(permissions or frozenset()),
                 int(end_tokens),
             ],
         )  # fmt: skip

@@ -8,14 +8,19 @@ is not known is ignored here and kept by the scripts, so that versions N and N+1
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import msgpack
 
 from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential
 
-_Fields = Mapping[bytes, Any]
+_KEPT = 1024
+"""Client records, and sets of scopes, of which it is remembered what they say: most tokens are of few clients."""
+_BROKEN = (ValueError, TypeError, KeyError, AttributeError, msgpack.UnpackException)
+"""What reading a foreign value raises."""
 
 
 class CorruptRecord(Exception):
@@ -26,7 +31,8 @@ class CorruptRecord(Exception):
         self.kind = kind
 
 
-def join(words: Iterable[str]) -> str:
+@lru_cache(_KEPT)
+def join(words: frozenset[str]) -> str:
     """Write a set of scopes or permissions in its one normal form: sorted, single spaces."""
     return " ".join(sorted(words))
 
@@ -46,6 +52,7 @@ def encode_client(client: Client) -> bytes:
     })  # fmt: skip
 
 
+@lru_cache(_KEPT)
 def decode_client(value: bytes) -> Client:
     """
     Unpack a client.
@@ -53,18 +60,21 @@ def decode_client(value: bytes) -> Client:
     Raises:
         CorruptRecord: If the value is anything else.
     """
-    record = _Record("client", value)
-    return Client(
-        client_id=record.text(b"c"),
-        account=record.text(b"a"),
-        enabled=record.number(b"n") == 1,
-        scopes=record.words(b"s"),
-        permissions=record.words(b"p"),
-        epoch=record.number(b"e"),
-        keys=record.texts(b"k"),
-        retired=record.times(b"r"),
-        issued_at=record.number(b"i"),
-    )
+    try:
+        get = msgpack.unpackb(value, raw=True).__getitem__
+        return Client(
+            client_id=str(get(b"c"), "ascii"),
+            account=str(get(b"a"), "ascii"),
+            enabled=_number(get(b"n")) == 1,
+            scopes=_words(get(b"s")),
+            permissions=_words(get(b"p")),
+            epoch=_number(get(b"e")),
+            keys=_texts(get(b"k")),
+            retired=_times(get(b"r")),
+            issued_at=_number(get(b"i")),
+        )
+    except _BROKEN:
+        raise CorruptRecord("client") from None
 
 
 def encode_credential(credential: Credential) -> bytes:
@@ -85,14 +95,17 @@ def decode_credential(value: bytes) -> Credential:
     Raises:
         CorruptRecord: If the value is anything else.
     """
-    record = _Record("credential", value)
-    return Credential(
-        client_key=record.text(b"k"),
-        client_id=record.text(b"c"),
-        secret_digest=record.digest(b"d"),
-        issued_at=record.number(b"i"),
-        expires_at=record.number(b"x"),
-    )
+    try:
+        get = msgpack.unpackb(value, raw=True).__getitem__
+        return Credential(
+            client_key=str(get(b"k"), "ascii"),
+            client_id=str(get(b"c"), "ascii"),
+            secret_digest=_digest(get(b"d")),
+            issued_at=_number(get(b"i")),
+            expires_at=_number(get(b"x")),
+        )
+    except _BROKEN:
+        raise CorruptRecord("credential") from None
 
 
 def encode_account(account: Account, claim: str = "") -> bytes:
@@ -113,13 +126,16 @@ def decode_account(value: bytes) -> Account:
     Raises:
         CorruptRecord: If the value is anything else.
     """
-    record = _Record("account", value)
-    return Account(
-        username=record.text(b"u"),
-        password_hash=record.text(b"h"),
-        client_ids=record.texts(b"c"),
-        issued_at=record.number(b"i"),
-    )
+    try:
+        get = msgpack.unpackb(value, raw=True).__getitem__
+        return Account(
+            username=str(get(b"u"), "ascii"),
+            password_hash=str(get(b"h"), "ascii"),
+            client_ids=_texts(get(b"c")),
+            issued_at=_number(get(b"i")),
+        )
+    except _BROKEN:
+        raise CorruptRecord("account") from None
 
 
 def encode_token(token: AccessToken) -> bytes:
@@ -142,16 +158,19 @@ def decode_token(value: bytes) -> AccessToken:
     Raises:
         CorruptRecord: If the value is anything else.
     """
-    record = _Record("token", value)
-    return AccessToken(
-        client_id=record.text(b"c"),
-        client_key=record.text(b"k"),
-        chain_id=record.text(b"h"),
-        scopes=record.words(b"s"),
-        epoch=record.number(b"e"),
-        issued_at=record.number(b"i"),
-        expires_at=record.number(b"x"),
-    )
+    try:
+        get = msgpack.unpackb(value, raw=True).__getitem__
+        return AccessToken(
+            str(get(b"c"), "ascii"),
+            str(get(b"k"), "ascii"),
+            str(get(b"h"), "ascii"),
+            _words(get(b"s")),
+            _number(get(b"e")),
+            _number(get(b"i")),
+            _number(get(b"x")),
+        )
+    except _BROKEN:
+        raise CorruptRecord("token") from None
 
 
 def decode_chain(value: bytes, chain_id: str) -> Chain:
@@ -161,17 +180,20 @@ def decode_chain(value: bytes, chain_id: str) -> Chain:
     Raises:
         CorruptRecord: If the value is anything else.
     """
-    record = _Record("chain", value)
-    return Chain(
-        client_id=record.text(b"c"),
-        client_key=record.text(b"k"),
-        chain_id=chain_id,
-        scopes=record.words(b"s"),
-        epoch=record.number(b"e"),
-        issued_at=record.number(b"i"),
-        expires_at=record.number(b"x"),
-        current=record.digest(b"d"),
-    )
+    try:
+        get = msgpack.unpackb(value, raw=True).__getitem__
+        return Chain(
+            client_id=str(get(b"c"), "ascii"),
+            client_key=str(get(b"k"), "ascii"),
+            chain_id=chain_id,
+            scopes=_words(get(b"s")),
+            epoch=_number(get(b"e")),
+            issued_at=_number(get(b"i")),
+            expires_at=_number(get(b"x")),
+            current=_digest(get(b"d")),
+        )
+    except _BROKEN:
+        raise CorruptRecord("chain") from None
 
 
 def _pack(fields: Mapping[str, object]) -> bytes:
@@ -179,52 +201,33 @@ def _pack(fields: Mapping[str, object]) -> bytes:
     return packed
 
 
-class _Record:
-    """The fields of a packed record; whatever is missing or of another type makes it corrupt."""
+def _number(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError
+    return value
 
-    def __init__(self, kind: str, value: bytes) -> None:
-        self._kind = kind
-        try:
-            fields = msgpack.unpackb(value, raw=True)
-        except (ValueError, msgpack.UnpackException):
-            raise CorruptRecord(kind) from None
-        if not isinstance(fields, dict):
-            raise CorruptRecord(kind)
-        self._fields: _Fields = fields
 
-    def number(self, name: bytes) -> int:
-        value = self._fields.get(name)
-        if type(value) is not int:
-            raise CorruptRecord(self._kind)
-        return value
+@lru_cache(_KEPT)
+def _words(value: Any) -> frozenset[str]:
+    """One set for all records that say the same."""
+    return frozenset(str(value, "ascii").split())
 
-    def text(self, name: bytes) -> str:
-        return self._ascii(self._fields.get(name))
 
-    def words(self, name: bytes) -> frozenset[str]:
-        return frozenset(self.text(name).split())
+def _texts(value: Any) -> tuple[str, ...]:
+    if type(value) is not list:
+        raise TypeError
+    return tuple([str(item, "ascii") for item in value])
 
-    def texts(self, name: bytes) -> tuple[str, ...]:
-        value = self._fields.get(name)
-        if not isinstance(value, list):
-            raise CorruptRecord(self._kind)
-        return tuple(self._ascii(item) for item in value)
 
-    def times(self, name: bytes) -> dict[str, int]:
-        value = self._fields.get(name)
-        if value == []:
-            return {}
-        if not isinstance(value, dict) or not all(type(time) is int for time in value.values()):
-            raise CorruptRecord(self._kind)
-        return {self._ascii(key): time for key, time in value.items()}
+def _times(value: Any) -> Mapping[str, int]:
+    if value == []:
+        return MappingProxyType({})
+    if type(value) is not dict:
+        raise TypeError
+    return MappingProxyType({str(key, "ascii"): _number(time) for key, time in value.items()})
 
-    def digest(self, name: bytes) -> bytes:
-        value = self._fields.get(name)
-        if not isinstance(value, bytes) or len(value) not in (0, 32):
-            raise CorruptRecord(self._kind)
-        return value
 
-    def _ascii(self, value: object) -> str:
-        if not isinstance(value, bytes) or not value.isascii():
-            raise CorruptRecord(self._kind)
-        return value.decode("ascii")
+def _digest(value: Any) -> bytes:
+    if type(value) is not bytes or len(value) not in (0, 32):
+        raise TypeError
+    return value

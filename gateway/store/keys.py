@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode
 from binascii import Error as NotBase64
+from functools import lru_cache
 from typing import Literal
 
 from gateway.oauth.tokens import AccessRef, find_partition, text
@@ -40,43 +41,43 @@ class Keys:
 
     def tokens(self, partition: str) -> bytes:
         """What the keys of a partition's access tokens begin with; the digest in base64url follows."""
-        return self._in_partition("at", partition, "")
+        return _in_partition(self._prefix, "at", partition, "")
 
     def chain(self, partition: str, chain_id: str) -> bytes:
         """The record of a chain of refresh tokens."""
-        return self._in_partition("ch", partition, chain_id)
+        return _in_partition(self._prefix, "ch", partition, chain_id)
 
     def chains(self, partition: str) -> bytes:
         """What the keys of a partition's chains begin with."""
-        return self._in_partition("ch", partition, "")
+        return _in_partition(self._prefix, "ch", partition, "")
 
     def client(self, client_id: str) -> bytes:
         """The record of a client."""
-        return self._of("cl", client_id)
+        return _of(self._prefix, "cl", client_id)
 
     def clients(self, partition: str) -> bytes:
         """What the keys of a partition's clients begin with."""
-        return self._in_partition("cl", partition, "")
+        return _in_partition(self._prefix, "cl", partition, "")
 
     def credential(self, client_key: str) -> bytes:
         """The record of a credential."""
-        return self._of("ck", client_key)
+        return _of(self._prefix, "ck", client_key)
 
     def credentials(self, partition: str) -> bytes:
         """What the keys of a partition's credentials begin with."""
-        return self._in_partition("ck", partition, "")
+        return _in_partition(self._prefix, "ck", partition, "")
 
     def live_chains(self, client_id: str) -> bytes:
         """The index of a client's chains that can still be refreshed."""
-        return self._of("cx", client_id)
+        return _of(self._prefix, "cx", client_id)
 
     def last_used(self, client_key: str) -> bytes:
         """When a credential last got a token."""
-        return self._of("lu", client_key)
+        return _of(self._prefix, "lu", client_key)
 
     def last_uses(self, partition: str) -> bytes:
         """What the keys of a partition's last uses begin with."""
-        return self._in_partition("lu", partition, "")
+        return _in_partition(self._prefix, "lu", partition, "")
 
     def account(self, username: str) -> bytes:
         """The record of an account."""
@@ -95,14 +96,17 @@ class Keys:
             return ("client", name.decode("ascii", "replace"))
         return None
 
-    def _of(self, kind: str, client_id_or_key: str) -> bytes:
-        partition = find_partition(client_id_or_key)
-        if partition is None:
-            raise ValueError("not a client id or client key")
-        return self._in_partition(kind, partition, client_id_or_key)
 
-    def _in_partition(self, kind: str, partition: str, name: str) -> bytes:
-        return f"{self._prefix}:{kind}:{{{partition}}}:{name}".encode("ascii")
+@lru_cache(4096)
+def _of(prefix: str, kind: str, client_id_or_key: str) -> bytes:
+    partition = find_partition(client_id_or_key)
+    if partition is None:
+        raise ValueError("not a client id or client key")
+    return _in_partition(prefix, kind, partition, client_id_or_key)
+
+
+def _in_partition(prefix: str, kind: str, partition: str, name: str) -> bytes:
+    return f"{prefix}:{kind}:{{{partition}}}:{name}".encode("ascii")
 
 
 def _read_digest(name: bytes) -> TokenName | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha1
 from pathlib import Path
 
@@ -39,17 +37,25 @@ class Script:
             raise StoreUnavailable(f"{self.name}: {error.reason}") from None
 
 
-@contextmanager
-def answering(operation: str) -> Iterator[None]:
+class answering:
     """
     Name the operation in whatever goes wrong between us and the store, or with what it holds.
 
     Raises:
         StoreUnavailable: Its reason names the operation and the kind of failure, never a key or a value.
     """
-    try:
-        yield
-    except CorruptRecord as error:
-        raise StoreUnavailable(f"{operation}: {error}") from None
-    except StoreUnavailable as error:
-        raise StoreUnavailable(f"{operation}: {error.reason}") from None
+
+    __slots__ = ("_operation",)
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Translate."""
+        if isinstance(error, CorruptRecord):
+            raise StoreUnavailable(f"{self._operation}: {error}") from None
+        if isinstance(error, StoreUnavailable):
+            raise StoreUnavailable(f"{self._operation}: {error.reason}") from None

@@ -70,7 +70,7 @@ class RedisTokens:
             ],
             [
                 client_id, client_key, presented.chain_id, presented.digest, tokens.refresh.digest,
-                text(tokens.access.digest), tokens.sealed, codec.join(scopes or ()), int(scopes is not None),
+                text(tokens.access.digest), tokens.sealed, codec.join(scopes or frozenset()), int(scopes is not None),
                 access_ttl_ms, grace_ms, at.tokens(presented.partition),
             ],
         )  # fmt: skip
