@@ -26,39 +26,41 @@ class Mutant:
     file: str
     old: str
     new: str
+    likely: str
+    """Tests that should notice first; all the others follow only if they do not."""
 
 
 MUTANTS = (
     Mutant("permit: a request without a token passes", "gateway/guard/permit.py",
-           "if match.route.public is not True:", "if False:"),
+           "if match.route.public is not True:", "if False:", "tests/guard tests/rfc/test_rfc6750.py"),
     Mutant("permit: scopes are not looked at", "gateway/guard/permit.py",
-           "if scopes and not scopes <= verdict.scopes:", "if False:"),
+           "if scopes and not scopes <= verdict.scopes:", "if False:", "tests/guard"),
     Mutant("permit: an expired verdict passes", "gateway/guard/permit.py",
-           "if now >= verdict.deadline:", "if False:"),
+           "if now >= verdict.deadline:", "if False:", "tests/guard"),
     Mutant("ttl: access tokens are stored for ever", "gateway/store/scripts/prelude.lua",
-           'cmsgpack.pack(token), "PXAT", now + ttl)', "cmsgpack.pack(token))"),
+           'cmsgpack.pack(token), "PXAT", now + ttl)', "cmsgpack.pack(token))", "tests/store/test_tokens.py"),
     Mutant("ttl: the cache outlives the token", "gateway/guard/verdicts.py",
-           "if verdict is not None and now < verdict.deadline:", "if verdict is not None:"),
+           "if verdict is not None and now < verdict.deadline:", "if verdict is not None:", "tests/guard"),
     Mutant("digest: the store sees access tokens", "gateway/oauth/tokens.py",
-           'return sha256(b"access:" + token).digest()', "return token"),
+           'return sha256(b"access:" + token).digest()', "return token", "tests/store tests/oauth"),
     Mutant("digest: the store sees refresh tokens", "gateway/oauth/tokens.py",
-           'return sha256(b"refresh:" + token).digest()', "return token"),
+           'return sha256(b"refresh:" + token).digest()', "return token", "tests/store tests/oauth"),
     Mutant("digest: the store sees client secrets", "gateway/oauth/tokens.py",
-           'return sha256(b"secret:" + secret).digest()', "return secret"),
+           'return sha256(b"secret:" + secret).digest()', "return secret", "tests/authority tests/oauth"),
     Mutant("client binding: any client may refresh", "gateway/store/scripts/refresh.lua",
-           "or chain.c ~= ARGV[1]", "or false"),
+           "or chain.c ~= ARGV[1]", "or false", "tests/store/test_tokens.py"),
     Mutant("client binding: any client may revoke an access token", "gateway/store/scripts/revoke_access.lua",
-           "token.c ~= ARGV[1]", "false"),
+           "token.c ~= ARGV[1]", "false", "tests/store/test_tokens.py"),
     Mutant("checksum: mistyped tokens are looked up", "gateway/oauth/tokens.py",
-           'return _checksum(token[:-6]).encode("ascii") == token[-6:]', "return True"),
+           'return _checksum(token[:-6]).encode("ascii") == token[-6:]', "return True", "tests/oauth tests/authority tests/edge"),
     Mutant("invalidation: a revoked token stays cached", "gateway/guard/verdicts.py",
-           "self._drop(digest)\n        lookup = self._lookups.get(digest)", "lookup = self._lookups.get(digest)"),
+           "self._drop(digest)\n        lookup = self._lookups.get(digest)", "lookup = self._lookups.get(digest)", "tests/guard"),
     Mutant("invalidation: a disabled client stays cached", "gateway/guard/verdicts.py",
-           "bearer = self._bearers.pop(client_id, None)", "bearer = None"),
+           "bearer = self._bearers.pop(client_id, None)", "bearer = None", "tests/guard"),
     Mutant("invalidation: a lost link goes unnoticed", "gateway/guard/verdicts.py",
-           "self._kept.clear()", "pass"),
+           "self._kept.clear()", "pass", "tests/guard"),
     Mutant("replay: a spent refresh token kills nothing", "gateway/store/scripts/refresh.lua",
-           "end_chain(KEYS[4], chain_id, chain, KEYS[5], ARGV[12])", ""),
+           "end_chain(KEYS[4], chain_id, chain, KEYS[5], ARGV[12])", "", "tests/store/test_tokens.py"),
 )  # fmt: skip
 
 
@@ -87,10 +89,13 @@ def killed(mutant: Mutant, place: str) -> bool:
         target.write_text(text.replace(mutant.old, mutant.new))
         began = time.monotonic()
         # PYTHONPATH goes before the editable install, in this process and in every gateway that a test starts.
-        run = subprocess.run(
-            [sys.executable, "-m", "pytest", "-n", "4", "-x", "-q", "tests"],
-            cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        for tests in (mutant.likely.split(), ["tests"]):
+            run = subprocess.run(
+                [sys.executable, "-m", "pytest", "-n", "2", "-x", "-q", *tests],
+                cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if run.returncode:
+                break
     first = next((line for line in run.stdout.splitlines() if line.startswith("FAILED")), "")
     if run.returncode and not first:  # a catch is a test that failed, not a run that broke
         raise SystemExit(f"{mutant.name}: pytest could not run\n{run.stdout[-2000:]}")
