@@ -23,6 +23,8 @@ from gateway.telemetry.metrics import Registry
 from tests.servers import ValkeyServer
 
 TIMEOUT = 0.4
+PATIENT = 10.0
+"""Seconds; where a test is not about time, a busy machine shall not fail it."""
 KEYS = Keys("gw")
 CLIENT_ID = f"gwc_abc{'A' * 22}"
 CLIENT_KEY = f"gwk_abc{'B' * 22}"

@@ -20,12 +20,10 @@ from gateway.store.script import Script
 from gateway.store.wire import Wire
 from gateway.telemetry.metrics import Registry
 from tests.servers import ValkeyServer
-from tests.store.link_bench import until
+from tests.store.link_bench import PATIENT, until
 from tests.store.proxy import Proxy, fake_server
 
 TIMEOUT = 0.4
-PATIENT = 10.0
-"""Seconds; where a test is not about time, a busy machine shall not fail it."""
 CALLS = 40_000
 DEPTH = 400
 
