@@ -34,13 +34,13 @@ demo:  ## with `make run` going: the five steps narrated, with the real answers 
 	@sh scripts/demo.sh
 
 test: $(DEV_STAMP)  ## run the whole test suite
-	@$(BIN)/ruff check gateway tests benchmarks
+	@$(BIN)/ruff check gateway tests benchmarks scripts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest -n 4 tests
 
 lint: $(DEV_STAMP)  ## style, types and import rules only
-	@$(BIN)/ruff check gateway tests benchmarks
+	@$(BIN)/ruff check gateway tests benchmarks scripts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
