@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, RedisError
+from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, RedisError, ResponseError
 
 from gateway.config.model import Config
 from gateway.errors import ConfigFault, Unavailable
@@ -195,6 +195,7 @@ async def reach(config: Config, redis: Redis) -> bool:
         try:
             async with asyncio.timeout(_REACH):
                 await redis.ping()
+                await _warn_of_eviction(redis)
             return True
         except BusyLoadingError:
             return False
@@ -203,6 +204,18 @@ async def reach(config: Config, redis: Redis) -> bool:
             if final:
                 raise Unavailable(f"the store at {where(config)} can't be used ({_said(fault)}): {_REMEDY}") from None
         await asyncio.sleep(0.1)
+
+
+async def _warn_of_eviction(redis: Redis) -> None:
+    """A server that throws records away under memory pressure ends tokens and clients, though it never revives any."""
+    try:
+        memory = await redis.info("memory")
+    except ResponseError:
+        return  # a server or proxy that does not tell
+    policy = str(memory.get("maxmemory_policy", "noeviction"))
+    if policy != "noeviction" and memory.get("maxmemory"):
+        facts = {"policy": policy, "remedy": "set maxmemory-policy noeviction on the server"}
+        log.warning("store.evicts", extra={"facts": facts})
 
 
 _REMEDY = "set store.url or GATEWAY_STORE__URL (embedded:DIR needs no server)"
@@ -242,7 +255,7 @@ async def _keep_running(store: EmbeddedStore | None) -> None:
         pause = min(pause * 2, _MAX_PAUSE)
         try:
             store.start_begin()
-        except Unavailable as fault:
+        except (Unavailable, OSError) as fault:  # whatever it is, the next attempt may succeed
             log.error("store.not_restarted", extra={"facts": {"reason": str(fault)}})
         else:
             log.error("store.restarted", extra={"facts": {"pid": store.pid}})

@@ -56,7 +56,7 @@ class DataDirectory:
             nudge: Asks such a server to end.
 
         Raises:
-            Unavailable: If another gateway has it.
+            Unavailable: If another gateway has it, or nothing can be written there.
         """
         try:
             fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -64,10 +64,13 @@ class DataDirectory:
             raise Unavailable(f"store: can't lock the folder {self.path}: {_plain(error)}; {_ELSEWHERE}") from None
         try:
             self._wait_for_lock(fd, nudge)
+            _write_holder(fd)
+        except OSError as error:  # a full disk
+            os.close(fd)
+            raise Unavailable(f"store: can't write to the folder {self.path}: {_plain(error)}; {_ELSEWHERE}") from None
         except BaseException:
             os.close(fd)
             raise
-        _write_holder(fd)
         self.lock_fd = fd
 
     def unlock(self) -> None:

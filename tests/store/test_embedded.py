@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import stat
@@ -198,6 +199,20 @@ def test_an_orphan_that_the_kernel_did_not_tell_is_asked_to_end(tmp_path: Path, 
     finally:
         orphan._process = None
         store.stop()
+
+
+def test_f24_a_full_disk_is_said_as_such(store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And leaves nothing locked behind."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(datadir.os, "pwrite", full)
+        with pytest.raises(Unavailable, match="No space left on device"):
+            store.start()
+    store.start()
+    assert store.running
 
 
 def test_a_stale_socket_and_lock_file_do_not_matter(store: EmbeddedStore, tmp_path: Path) -> None:
