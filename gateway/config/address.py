@@ -77,10 +77,10 @@ def is_loopback(host: str) -> bool:
 
 def reaches(host: str, listener: str) -> bool:
     """Whether a connection to ``host`` may end at what is bound to ``listener``, as far as their names alone can say."""
-    host, listener = host.lower(), listener.lower()
+    there, here = _address(host), _address(listener)
+    host, listener = str(there or host.lower()), str(here or listener.lower())
     if host == listener:
         return True
-    there, here = _address(host), _address(listener)
     if here is not None and here.is_unspecified:
         return is_loopback(host) or (there is not None and there.is_unspecified)
     # A connection to 0.0.0.0 or :: goes to loopback, and localhost may be either 127.0.0.1 or ::1.
@@ -90,7 +90,10 @@ def reaches(host: str, listener: str) -> bool:
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address; one of IPv4 that is written as IPv6 (``::ffff:127.0.0.1``) is the same machine."""
     try:
-        return ip_address(text)
+        address = ip_address(text)
     except ValueError:
         return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

@@ -35,6 +35,14 @@ def ports(draft: Draft) -> Iterator[Fault]:
         yield draft.fault(f"listen and admin can't share the port {listen.port}: give one of them another", place, "port")
 
 
+def trusted(draft: Draft) -> Iterator[Fault]:
+    """Trusting everybody is hardly meant (CVE-2026-40575)."""
+    for position, network in enumerate(draft.config.trusted_proxies):
+        if network.prefixlen == 0:
+            message = "every client is believed what it says of itself: name the networks of your own proxies"
+            yield draft.warning(message, "trusted_proxies", position)
+
+
 def targets(draft: Draft) -> Iterator[Fault]:
     """Each target is an address and nothing more."""
     for name, upstream in draft.upstreams.items():

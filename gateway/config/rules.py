@@ -15,6 +15,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (listener_rules.hosts, ("listen.host", "admin.host")),
     (listener_rules.admin, ("admin",)),
     (listener_rules.ports, ("listen.host", "listen.port", "admin.host", "admin.port")),
+    (listener_rules.trusted, ("trusted_proxies",)),
     (listener_rules.targets, ("upstreams",)),
     (listener_rules.loops, ("listen.host", "listen.port", "admin.host", "admin.port", "upstreams")),
     (store_rules.url, ("store.url",)),

@@ -61,7 +61,8 @@ def test_loopback_is_what_only_this_machine_reaches(host: str, loopback: bool) -
 @pytest.mark.parametrize(("host", "listener", "may"), [
     ("10.0.0.1", "10.0.0.1", True), ("10.0.0.1", "0.0.0.0", False), ("::1", "::", True), ("127.0.0.1", "::", True),
     ("0.0.0.0", "127.0.0.1", True), ("::", "0.0.0.0", True), ("localhost", "127.0.0.2", False), ("api.example", "0.0.0.0", False),
-    ("127.0.0.1", "localhost", True), ("localhost", "::1", True),
+    ("127.0.0.1", "localhost", True), ("localhost", "::1", True), ("::ffff:127.0.0.1", "127.0.0.1", True),
+    ("::ffff:7f00:1", "0.0.0.0", True), ("0:0:0:0:0:0:0:1", "::1", True), ("::ffff:10.0.0.1", "127.0.0.1", False),
 ])  # fmt: skip
 def test_who_reaches_whom(host: str, listener: str, may: bool) -> None:
     """Without asking any name server."""

@@ -87,7 +87,7 @@ def test_two_routes_that_take_the_same_request_are_refused(tmp_path: Path, one: 
     [
         ("/v1/oauth/token", True), ("/v1/oauth/", True), ("/v1/oauth/anything/", True), ("/v1/register", True), ("/v1/register/", True),
         ("/v1/clients/x", True), ("/v1/forward-auth", True), ("/.well-known/oauth-authorization-server", True),
-        ("/.well-known/oauth-protected-resource/x", True),
+        ("/.well-known/oauth-protected-resource/x", True), ("/V1/OAuth/token", True), ("/V1/Register", True), ("/v1/CLIENTS/x", True),
         ("/", False), ("/v1/", False), ("/v1/oauth", False), ("/v1/oauthx", False), ("/v1/registers", False), ("/v2/oauth/token", False),
         ("/.well-known/", False), ("/.well-known/security.txt", False), ("/register", False),
     ],
@@ -125,6 +125,7 @@ def test_the_paths_where_clients_are_managed_can_only_be_moved(tmp_path: Path, m
         ("scopes: {orders: x}", "methods: [GET], scopes: {GET: [orders, z]}", "7:73: routes[1].scopes.GET[1]: the scope is not declared"),
         ("scopes: {orders: x}, default_scopes: [orders, y]", "public: true", "3:55: oauth.default_scopes[1]: the scope is not"),
         ("scopes: {orders: x}, default_scopes: [orders]", "scopes: [orders]", ""),
+        ("scopes: {a: x}", "methods: [GET, PUT], scopes: {GET: [a]}", "7:63: routes[1].scopes: PUT has no scopes here; if a token alone"),
         ("scopes: {a: x}", "methods: [GET], scopes: {GET: [a], POST: [a]}", "7:69: routes[1].scopes.POST: POST is not among"),
         ("scopes: {a: x}", "methods: [GET], scopes: {GET: [a], HEAD: [a]}", ""),
     ],
@@ -266,17 +267,16 @@ def test_the_name_of_the_own_upstream_is_taken(tmp_path: Path) -> None:
         (config(host="0.0.0.0"), "3:8: oauth.issuer is not set"),
         ("upstreams: {a: {targets: ['http://h']}}\nroutes: []\n", "1:13: upstreams.a: no route leads to this upstream"),
         ("upstreams: {}\n", "1:1: routes: there are none"),
-        (
-            config("  - {path: /a, upstream: legacy, methods: [GET, PUT], scopes: {GET: [s]}}\n", oauth="scopes: {s: x}"),
-            "7:63: routes[1].scopes: PUT needs a token but no scope; if that is meant, write PUT: []",
-        ),
+        (config() + "trusted_proxies: [10.0.0.0/8, 0.0.0.0/0]\n", "7:31: trusted_proxies[1]: every client is believed"),
+        (config() + "trusted_proxies: ['::/0']\n", "7:19: trusted_proxies[0]: every client is believed"),
+        (config() + "trusted_proxies: [10.0.0.0/8]\n", ""),
         (
             config("  - {path: /a, upstream: legacy, methods: [GET, HEAD, PUT], scopes: {GET: [s], PUT: []}}\n", oauth="scopes: {s: x}"),
             "",
         ),
         (
             config("  - {path: /a, upstream: legacy, scopes: {GET: [s]}}\n", oauth="scopes: {s: x}"),
-            "7:42: routes[1].scopes: methods that are not named here need a token but no scope",
+            "",
         ),
     ],
 )
