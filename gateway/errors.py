@@ -63,6 +63,24 @@ class RequestTimeout(GatewayError):
     close = True
 
 
+class ClientGone(GatewayError):
+    """The client closed its connection before the answer; nobody sees the status, which is nginx's for logs and metrics."""
+
+    status = 499
+    code = "client_closed"
+    title = "The client closed the connection"
+    close = True
+
+
+class ClientTimeout(GatewayError):
+    """The client read nothing of its answer for ``timeouts.between_bytes``: the connection is cut."""
+
+    status = 408
+    code = "client_timeout"
+    title = "The client stopped reading"
+    close = True
+
+
 class PayloadTooLarge(GatewayError):
     """The body is larger than the limit of its route."""
 

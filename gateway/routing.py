@@ -28,8 +28,8 @@ class Route:
     """One entry of ``routes``, or the gateway's own endpoints, ready for the hot path."""
 
     __slots__ = (
-        "_matches", "allow", "between_bytes", "connect", "first_byte", "forward_authorization", "hosts", "max_body", "methods",
-        "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method", "upstream",
+        "_matches", "allow", "between_bytes", "connect", "first_byte", "forward_authorization", "hosts", "is_oauth",
+        "max_body", "methods", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method", "upstream",
     )  # fmt: skip
 
     def __init__(self, section: RouteSection, *, own: bool = False) -> None:
@@ -39,10 +39,13 @@ class Route:
         self.upstream = section.upstream
         self._matches: dict[str, Match] = {}
         self.hosts = frozenset(host.lower() for host in section.hosts)
-        self.methods = _with_head(section.methods)
+        # A map of scopes by method is the list of methods too: a method that nobody thought of is refused, not open.
+        self.methods = _with_head(section.methods or (section.scopes if isinstance(section.scopes, Mapping) else ()))
         """Empty: any."""
         self.public = section.public or own
         self.own = own
+        self.is_oauth = own and section.path.endswith("/oauth/")
+        """Whether it is the OAuth endpoints, which refuse in RFC 6749's JSON."""
         self.scopes = frozenset() if isinstance(section.scopes, Mapping) else frozenset(section.scopes)
         self.scopes_by_method = _scopes_by_method(section.scopes) if isinstance(section.scopes, Mapping) else {}
         self.scopes_any = frozenset(section.scopes_any)

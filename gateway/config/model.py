@@ -158,7 +158,7 @@ class Route(Section):
     methods: tuple[Method, ...] = ()
     """Methods that this route is for; empty: any.  HEAD follows GET."""
     scopes: RouteScopes = ()
-    """Scopes that a token needs, all of them; or by method: {GET: [...], POST: [...]}."""
+    """Scopes that a token needs, all of them; or by method: {GET: [...], POST: [...]}, and no other method is taken."""
     scopes_any: tuple[Scope, ...] = ()
     """Scopes of which a token needs one."""
     public: Flag = False

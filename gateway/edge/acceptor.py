@@ -79,7 +79,7 @@ class Acceptor:
                 return
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
-                    raise
+                    return  # accept(2): an error that was pending on the newcomer; there is none to serve
                 _log.error("accept.exhausted", extra={"facts": {"error": errno.errorcode.get(error.errno or 0, "")}})
                 self.pause()
                 self._retry = self._loop.call_later(RETRY, self.resume)

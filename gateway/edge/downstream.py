@@ -9,6 +9,10 @@ buffer is bounded by not reading on.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import struct
+import sys
+import termios
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
@@ -18,6 +22,8 @@ from gateway.edge.head import MAX_HEAD, Peer, RequestReader, ResponseReader
 from gateway.edge.target import MAX_TARGET, Target, check_method, host_name, origin_form
 from gateway.errors import (
     BadRequest,
+    ClientGone,
+    ClientTimeout,
     GatewayError,
     HeadTooLarge,
     InvalidToken,
@@ -30,6 +36,7 @@ from gateway.errors import (
 from gateway.guard.bearer import bearer
 from gateway.guard.permit import Permit, permit, permit_public
 from gateway.guard.verdict import Verdict
+from gateway.oauth.refusals import refusal
 from gateway.oauth.tokens import digest_access, find_access
 from gateway.problem import problem
 from gateway.routing import Match
@@ -54,7 +61,7 @@ class Downstream(asyncio.Protocol):
 
     __slots__ = (
         "_buffer", "_decoder", "_early", "_eof", "_exchange", "_host", "_host_name", "_left", "_match", "_peer", "_reader",
-        "_read_paused", "_started", "_state", "_target", "deadline", "edge", "transport", "write_paused",
+        "_read_paused", "_started", "_state", "_target", "_unsent", "deadline", "edge", "transport", "write_paused",
     )  # fmt: skip
 
     def __init__(self, edge: Edge) -> None:
@@ -77,6 +84,7 @@ class Downstream(asyncio.Protocol):
         self._started = 0.0
         self._eof = False
         self._read_paused = False
+        self._unsent = sys.maxsize
         self.write_paused = False
         """Whether the client reads slowly: answers wait here."""
 
@@ -87,6 +95,8 @@ class Downstream(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self._peer = self.edge.opened(self)
         self.deadline = self.edge.loop.time() + self.edge.head_timeout
+        if self.edge.draining:
+            self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop: the client is gone, and what it asked for is abandoned."""
@@ -98,7 +108,8 @@ class Downstream(asyncio.Protocol):
         if exchange is not None:
             self._exchange = None
             self._abandon(exchange)
-            self.edge.note(self._peer, exchange, perf_counter() - exchange.started, "client_closed")
+            exchange.status = exchange.status or ClientGone.status
+            self.edge.note(self._peer, exchange, perf_counter() - exchange.started, ClientGone.code)
 
     def eof_received(self) -> bool:
         """Called by the event loop: a client may shut its sending side down and still wait for the answer."""
@@ -111,6 +122,7 @@ class Downstream(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads slowly: so does the gateway from the upstream."""
         self.write_paused = True
+        self._unsent = sys.maxsize
         if self._exchange is not None and self._exchange.up is not None:
             self._exchange.up.transport.pause_reading()
 
@@ -188,6 +200,9 @@ class Downstream(asyncio.Protocol):
             if len(head) > MAX_HEAD + MAX_TARGET:
                 raise HeadTooLarge
             reader.read(head)
+            if reader.target == b"*" and reader.method == b"OPTIONS":
+                self._answer_options(reader)
+                return
             self._resolve(reader)
             self._decide(reader)
         except GatewayError as error:
@@ -202,8 +217,7 @@ class Downstream(asyncio.Protocol):
         raw = reader.target
         if not raw.startswith(b"/"):
             check_method(reader.method)
-            if raw != b"*" or reader.method != b"OPTIONS":
-                raw = origin_form(raw, host)
+            raw = origin_form(raw, host)
         self._match, self._target = self.edge.resolve(reader.method, self._host_name, raw)
         route = self._match.route
         if route.max_body >= 0 and (reader.content_length or 0) > route.max_body:
@@ -258,6 +272,8 @@ class Downstream(asyncio.Protocol):
         peer = self._peer
         request_id = (peer.request_id(reader.forwarding) if peer.trusted else None) or edge.next_request_id()
         ours = peer.own_lines if route.own else peer.lines(cast(bytes, reader.host), reader.forwarding)
+        if reader.underscored and "underscore_headers" not in route.allow:
+            edge.note_dropped(request_id, reader.underscored)
         tail = reader.write(route, granted.identity, ours) + request_id.encode("ascii") + b"\r\n\r\n"
         exchange = Exchange(
             self, match, granted, reader.method + b" " + target.forward, tail, request_id, self._started,
@@ -448,7 +464,9 @@ class Downstream(asyncio.Protocol):
         self.deadline = 0.0
         exchange = self._exchange
         if exchange is not None:
-            if exchange.up is None:
+            if exchange.answered and self.write_paused:
+                self._expire_slow_reader(exchange)
+            elif exchange.up is None:
                 self.fail(exchange, cast("Pool", exchange.pool).impatience())
             elif self._state == _BODY and not self._read_paused:
                 self.fail(exchange, RequestTimeout())
@@ -462,9 +480,18 @@ class Downstream(asyncio.Protocol):
         else:
             self._close() if self._state == _HEAD else self.transport.abort()
 
+    def _expire_slow_reader(self, exchange: Exchange) -> None:
+        """While the client is slow the deadline is the client's: it may go on for as long as it takes anything at all."""
+        unsent = self.transport.get_write_buffer_size() + _queued_in_kernel(self.transport)
+        if unsent < self._unsent:
+            self._unsent = unsent
+            self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
+        else:
+            self.fail(exchange, ClientTimeout())
+
     def drain(self) -> None:
-        """The gateway stops: an idle connection ends now, a busy one after its answer."""
-        if self._state == _HEAD and not self._buffer:
+        """The gateway stops: a connection that has asked nothing yet ends now, a busy one after its answer."""
+        if self._state == _HEAD:
             self._close()
 
     # --- refusing -------------------------------------------------------------------------------------------------
@@ -477,8 +504,15 @@ class Downstream(asyncio.Protocol):
         """Render a refusal; the connection goes on only if it is certain where the next request begins."""
         edge = self.edge
         reader = cast(RequestReader, self._reader)
-        request_id = exchange.request_id if exchange is not None else edge.next_request_id()
-        status, headers, body = problem(error, request_id=request_id, token_endpoint=edge.token_endpoint)
+        if exchange is not None:
+            request_id = exchange.request_id
+        else:
+            given = self._peer.request_id(reader.forwarding) if reader is not None else None
+            request_id = given or edge.next_request_id()
+        if self._match is not None and self._match.route.is_oauth:
+            status, headers, body = refusal(error)
+        else:
+            status, headers, body = problem(error, request_id=request_id, token_endpoint=edge.token_endpoint)
         if exchange is not None:
             pending = not exchange.sent_all
         else:
@@ -501,6 +535,13 @@ class Downstream(asyncio.Protocol):
             self._next()
         else:
             self._linger()
+
+    def _answer_options(self, reader: RequestReader) -> None:
+        """``OPTIONS *`` asks about the server itself (RFC 9110 section 9.3.7): it lives."""
+        keep = reader.keep_alive and not (reader.chunked or reader.content_length or self.edge.draining or self._eof)
+        end = b"\r\n" if keep else b"Connection: close\r\n\r\n"
+        self.transport.write(b"HTTP/1.1 204 No Content\r\nDate: %b\r\n%b" % (self.edge.date.encode("ascii"), end))
+        self._next() if keep else self._linger()
 
     def _abandon(self, exchange: Exchange) -> None:
         exchange.over = True
@@ -553,3 +594,14 @@ class Downstream(asyncio.Protocol):
             self._read_paused = False
             if not self.transport.is_closing():
                 self.transport.resume_reading()
+
+
+def _queued_in_kernel(transport: asyncio.Transport) -> int:
+    """Bytes that the kernel still holds for the client, or that the client has not acknowledged (tcp(7) SIOCOUTQ)."""
+    sock = transport.get_extra_info("socket")
+    try:
+        answer = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    except (AttributeError, OSError):
+        return 0
+    queued: int = struct.unpack("i", answer)[0]
+    return queued

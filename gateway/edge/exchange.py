@@ -27,8 +27,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "answered", "attempts", "down", "head_only", "http10", "match", "over", "permit", "pool", "received", "repeatable",
-        "request_id", "sent", "sent_all", "start", "started", "status", "tail", "up", "upstream_name",
+        "answered", "down", "head_only", "http10", "match", "over", "permit", "pool", "received", "renewed", "repeatable",
+        "request_id", "sent", "sent_all", "start", "started", "status", "tail", "targets_tried", "up", "upstream_name",
     )  # fmt: skip
 
     def __init__(
@@ -48,7 +48,10 @@ class Exchange:
         self.sent_all = not has_body
         self.answered = False
         self.over = False
-        self.attempts = 0
+        self.targets_tried = 0
+        """Targets that could not be reached."""
+        self.renewed = False
+        """Whether it met a stale connection once: its next one was never used."""
         self.status = 0
         self.received = 0
         self.sent = 0

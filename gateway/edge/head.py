@@ -45,9 +45,11 @@ _HOP_BY_HOP = (
     b"http2-settings", b"proxy",
 )  # fmt: skip
 _IDENTITY = (b"x-client-id", b"x-client-scopes")
-_SPOOFABLE = (b"x-real-ip", b"x-original-url", b"x-original-uri", b"x-original-method", b"x-rewrite-url", b"x-client-cert")
+_SPOOFABLE = (
+    b"x-real-ip", b"x-client-ip", b"x-original-url", b"x-original-uri", b"x-original-method", b"x-rewrite-url", b"x-client-cert",
+)  # fmt: skip
 _FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id", b"via")
-_OURS = (b"x-forwarded-", b"x-gateway-", b"x-client-")
+_OURS = (b"x-forwarded-", b"x-gateway-")
 """Whatever begins like this is the gateway's to say."""
 
 _SPECIAL: Final = {
@@ -374,10 +376,6 @@ class Peer:
             self._host = host
             self._lines = self._write(host, {})
         return self._lines
-
-    def client_address(self, forwarding: dict[bytes, bytes]) -> str:
-        """The address that logs show: the peer's; it is never taken from a stranger's header."""
-        return self.address
 
     def request_id(self, forwarding: dict[bytes, bytes]) -> str | None:
         """The request id of a trusted proxy, if it sent a sane one."""

@@ -20,7 +20,7 @@ from gateway.edge.exchange import Exchange
 from gateway.edge.head import Peer, RequestReader
 from gateway.edge.pool import Connect, Group, Pool, group_of
 from gateway.edge.target import Target, canonical, check_method
-from gateway.errors import AmbiguousTarget, GatewayError, RouteNotFound
+from gateway.errors import AmbiguousTarget, GatewayError
 from gateway.guard.verdict import Verdict
 from gateway.oauth.tokens import AccessRef
 from gateway.routing import AUTHORITY, Match, Router
@@ -175,8 +175,6 @@ class Edge:
         if known is not None:
             return known
         check_method(method)
-        if raw == b"*":
-            raise RouteNotFound(reason="OPTIONS * is about the gateway itself")
         target = canonical(raw)
         match = self._match(host, method, target)
         if len(raw) <= 256 and b"?" not in raw:
@@ -196,6 +194,11 @@ class Edge:
             peer.address, exchange.match.method, path, exchange.status, seconds, route.name, exchange.permit.client_id,
             exchange.upstream_name, exchange.request_id, exchange.received, exchange.sent, refusal,
         )  # fmt: skip
+
+    def note_dropped(self, request_id: str, lines: list[tuple[bytes, bytes]]) -> None:
+        """Say which headers a back end misses because their names hold an underscore, and what would let them pass."""
+        names = b" ".join(name for name, _ in lines[:8]).decode("latin-1")
+        _log.info("header.dropped", extra={"facts": {"request_id": request_id, "names": names, "allow": "underscore_headers"}})
 
     def note_refusal(
         self, peer: Peer, reader: RequestReader | None, exchange: Exchange | None, match: Match | None, request_id: str,

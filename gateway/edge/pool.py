@@ -142,10 +142,10 @@ class Pool:
     def _next_for(self, up: Upstream) -> Exchange | None:
         """Who has waited longest; but an exchange that met a stale connection once gets none that was used."""
         waiting = self._waiting
-        if up.used == 0 or waiting[0].attempts == 0:
+        if up.used == 0 or not waiting[0].renewed:
             return waiting.popleft()
         for exchange in waiting:
-            if exchange.attempts == 0 or exchange.over:
+            if not exchange.renewed or exchange.over:
                 waiting.remove(exchange)
                 return exchange
         return None
@@ -203,8 +203,8 @@ class Group:
 
     def unreachable(self, pool: Pool, exchange: Exchange, failure: GatewayError) -> None:
         """Nothing was sent, so another target may be tried, each once."""
-        exchange.attempts += 1
-        if exchange.attempts < len(self.pools):
+        exchange.targets_tried += 1
+        if exchange.targets_tried < len(self.pools):
             self._balancer.after(pool).lease(exchange)
             if exchange.up is not None:
                 exchange.down.leased(exchange)

@@ -235,8 +235,8 @@ class Upstream(asyncio.Protocol):
         self.exchange = None
         if not self.closed:
             self.abort()
-        if stale and exchange.repeatable and exchange.attempts == 0:
-            exchange.attempts = 1
+        if stale and exchange.repeatable and not exchange.renewed:
+            exchange.renewed = True
             exchange.up = None
             self.pool.renew(exchange)
         else:

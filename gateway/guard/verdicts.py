@@ -93,6 +93,11 @@ class Verdicts:
 
     def fetch(self, ref: AccessRef, done: VerdictDone) -> None:
         """Ask the store.  ``done`` is never called within this call; a caller that lost interest ignores it."""
+        if not self._facts.caching:
+            # Nothing tells of changes, so nothing that was asked before this request began may answer it.
+            self._misses.value += 1
+            self._read_token(_Lookup(ref, done))
+            return
         lookup = self._lookups.get(ref.digest)
         if lookup is not None:
             self._joined.value += 1
@@ -150,6 +155,9 @@ class Verdicts:
                 self._read_client(lookup, found.client_id)
 
     def _read_client(self, lookup: _Lookup, client_id: str) -> None:
+        if not self._facts.caching:
+            self._facts.fetch_client(client_id, partial(self._client_read_for, [lookup]))
+            return
         waiting = self._awaiting.get(client_id)
         if waiting is not None:
             waiting.append(lookup)
@@ -158,7 +166,10 @@ class Verdicts:
         self._facts.fetch_client(client_id, partial(self._client_read, client_id))
 
     def _client_read(self, client_id: str, found: Client | GatewayError | None) -> None:
-        for lookup in self._awaiting.pop(client_id):
+        self._client_read_for(self._awaiting.pop(client_id), found)
+
+    def _client_read_for(self, lookups: list[_Lookup], found: Client | GatewayError | None) -> None:
+        for lookup in lookups:
             if isinstance(found, GatewayError):
                 self._finish(lookup, found)
             elif lookup.token is not None:
@@ -194,7 +205,8 @@ class Verdicts:
         return verdict
 
     def _finish(self, lookup: _Lookup, answer: Verdict | GatewayError) -> None:
-        del self._lookups[lookup.ref.digest]
+        if self._lookups.get(lookup.ref.digest) is lookup:
+            del self._lookups[lookup.ref.digest]
         for done in lookup.waiters:
             try:
                 done(answer)

@@ -17,7 +17,7 @@ SPOOFABLE = [
     "Forwarded",
     "X-Real-IP", "X-Original-URL", "X-Rewrite-URL", "X-Original-Method", "X-Gateway-Peer", "X-Gateway-Scheme",
     "X-Client-Cert", "Via",
-    "X-Request-Id", "X-Gateway-Request-Id", "X-Client-Anything", "Proxy",
+    "X-Request-Id", "X-Gateway-Request-Id", "X-Client-IP", "Proxy",
 ]  # fmt: skip
 HOP_BY_HOP = ["TE", "Trailer", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization", "Proxy-Authenticate", "Upgrade",
 "HTTP2-Settings"]

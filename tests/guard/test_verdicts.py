@@ -353,3 +353,17 @@ def test_an_expired_verdict_gives_way_to_a_new_one(bench: Bench) -> None:
     assert bench.found() is verdict
     change_client(bench.facts)
     assert bench.found() is None
+
+
+def test_without_invalidations_no_request_shares_an_older_look_up() -> None:
+    """What was read before it began may be revoked since, and nothing would tell."""
+    bench = Bench()
+    bench.facts.caching = False
+    bench.fetch()
+    bench.fetch()
+    assert len(bench.facts.tokens) == 2
+    bench.facts.answer_token()
+    bench.facts.answer_token(None)
+    assert len(bench.facts.clients) == 1
+    bench.facts.answer_client()
+    assert [type(answer) for answer in bench.answers] == [InvalidToken, Verdict]
