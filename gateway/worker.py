@@ -20,7 +20,7 @@ from gateway.authority.pipe import join
 from gateway.config.model import Config
 from gateway.edge.listener import Edge
 from gateway.guard.verdicts import Verdicts
-from gateway.ops import memory
+from gateway.ops import descriptors, memory
 from gateway.ops.channel import WorkerEnd
 from gateway.ops.stopping import Stop
 from gateway.routing import Router
@@ -46,7 +46,7 @@ class Worker:
 
     def __init__(self, config: Config, *, socket_path: Path | None, registry: Registry) -> None:
         """``socket_path`` is where the embedded store listens, None for an external one."""
-        self._config = config
+        config = self._config = _fit_connections(config)
         store = config.store
         address, login = find_address(store, socket_path)
         timeout = store.timeout.total_seconds()
@@ -102,6 +102,18 @@ class Worker:
             raise ConnectionRefusedError("the authority is stopped")
         protocol = factory()
         return join(asyncio.get_running_loop(), protocol, server()), protocol
+
+
+def _fit_connections(config: Config) -> Config:
+    """No more clients than there are descriptors for: beyond, each request would be a 502 for want of one."""
+    wanted = config.listen.max_connections
+    limit = descriptors.raise_limit(wanted)
+    connections = descriptors.bounded(wanted, limit)
+    if connections == wanted:
+        return config
+    facts = {"connections": connections, "configured": wanted, "descriptors": limit, "remedy": "raise ulimit -n"}
+    log.warning("connections.bounded", extra={"facts": facts})
+    return config.model_copy(update={"listen": config.listen.model_copy(update={"max_connections": connections})})
 
 
 def work(config: Config, sockets: list[socket.socket], socket_path: Path | None, channel: socket.socket) -> int:
