@@ -133,6 +133,23 @@ def own_endpoints(draft: Draft) -> Iterator[Fault]:
             yield draft.fault(message, "routes", number, "path")
 
 
+def open_beside(draft: Draft) -> Iterator[Fault]:
+    """A path that needs a token while the same one with, or without, a slash at its end is public: back ends take both alike."""
+    public = {route.path for _, route in draft.whole_routes if route.public}
+    closed = {route.path for _, route in draft.whole_routes if not route.public}
+    for number, route in draft.whole_routes:
+        other = route.path.removesuffix("/") if route.path.endswith("/") else f"{route.path}/"
+        if route.public or not other or _most_specific(other, public | closed) not in public - closed:
+            continue
+        message = f"{other} is public, and many back ends take it for the same: add a route for it, or a token to that one"
+        yield draft.warning(message, "routes", number, "path")
+
+
+def _most_specific(path: str, paths: set[str]) -> str:
+    below = [candidate for candidate in paths if candidate == path or (candidate.endswith("/") and path.startswith(candidate))]
+    return max(below, key=len, default="")
+
+
 def _own_endpoint(path: str, oauth: OAuth) -> str:
     names = [f"{oauth.prefix}/{name}" for name in (*oauth.registration_paths, *_ALWAYS_OWN)]
     path = path.casefold()  # the router lets no path pass for another one in other letters: both would be 404

@@ -30,6 +30,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (route_rules.hosts, ("routes",)),
     (route_rules.methods, ("routes",)),
     (route_rules.duplicates, ("routes",)),
+    (route_rules.open_beside, ("routes",)),
     (route_rules.upstreams_known, ("routes", "upstreams")),
     (route_rules.own_endpoints, ("routes", "oauth.prefix", "oauth.registration_paths")),
     (route_rules.scopes_declared, ("routes", "oauth.scopes", "oauth.default_scopes")),

@@ -286,6 +286,26 @@ def test_what_is_only_unwise_is_a_warning(tmp_path: Path, text: str, warning: st
     assert any(line.startswith(f"config.yaml:{warning}") for line in found) if warning else not found, found
 
 
+@pytest.mark.parametrize(
+    ("closed", "public", "warned"),
+    [
+        ("/admin/", "/", "/admin"), ("/admin", "/", "/admin/"), ("/admin", "/admin/", "/admin/"), ("/a/b/", "/a/", "/a/b"),
+        ("/admin/", "/public/", ""), ("/admin/", "/admin/x", ""), ("/a/", "/a/b/", ""), ("/", "/public/", ""),
+    ],
+)  # fmt: skip
+def test_p09_a_closed_path_that_is_open_with_another_ending_is_warned_of(
+    tmp_path: Path, closed: str, public: str, warned: str
+) -> None:
+    """Paths are exact here, but to many back ends /admin and /admin/ are one."""
+    routes = f"  - {{path: {closed}, upstream: legacy}}\n  - {{path: {public}, upstream: legacy, public: true}}\n"
+    text = config(routes).replace("  - {path: /v1/resource, upstream: legacy}\n", "")
+    found = warnings(tmp_path, text)
+    assert len(found) == (1 if warned else 0), found
+    assert not warned or found[0].startswith(f"config.yaml:6:12: routes[0].path: {warned} is public"), found
+    if warned != public:
+        assert not warnings(tmp_path, text + (f"  - {{path: {warned}, upstream: legacy}}\n" if warned else ""))
+
+
 def test_rules_stand_back_where_something_they_read_is_wrong(tmp_path: Path) -> None:
     """The default port is no fault of whoever misspelt another one."""
     text = config(target="http://127.0.0.1:8080").replace("port: 8080", "port: 80z")
