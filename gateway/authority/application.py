@@ -75,6 +75,7 @@ def build(
     if "clients" not in oauth.registration_paths:
         add_post(f"{prefix}/clients", registration.handle_attach)
     client = ClientEndpoint(clients, ownership)
+    app.router.add_get(f"{prefix}/clients", client.list)
     app.router.add_get(f"{prefix}/clients/{{client_id}}", client.show)
     app.router.add_delete(f"{prefix}/clients/{{client_id}}", client.delete)
     keys = KeysEndpoint(prefix, clients, enrolment, ownership)

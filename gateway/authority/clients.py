@@ -1,4 +1,4 @@
-"""``GET`` and ``DELETE {prefix}/clients/{client_id}``."""
+"""``GET {prefix}/clients``, ``GET`` and ``DELETE {prefix}/clients/{client_id}``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ class ClientEndpoint:
     def __init__(self, clients: ClientStore, ownership: Ownership) -> None:
         self._clients = clients
         self._ownership = ownership
+
+    async def list(self, request: web.Request) -> web.Response:
+        """Answer which clients an account has: the way back for whoever kept nothing but username and password."""
+        account = await self._ownership.account_of(request)
+        return answer({"clients": account.client_ids})
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer what the client may do; never a secret."""

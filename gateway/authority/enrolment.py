@@ -20,6 +20,8 @@ _NONE: frozenset[str] = frozenset()
 _UNUSABLE = ""
 """Stands where a password hash would: nobody can log in with it."""
 
+TAKEN = "The username is taken; its owner, by Basic, lists clients with GET /clients and adds keys at /clients/{client_id}/keys"
+
 
 class Enrolment:
     """
@@ -53,12 +55,12 @@ class Enrolment:
         """
         claim = text(self._entropy(ID_ENTROPY))
         if not await self._clients.claim_username(username, claim):
-            raise Conflict("The username is taken")
+            raise Conflict(TAKEN)
         try:
             password_hash = _UNUSABLE if password is None else await self._hasher.hash(password)
             client, issued = await self._create(username, scopes, permissions)
             if not await self._clients.confirm_username(Account(username, password_hash, (client.client_id,)), claim):
-                raise Conflict("The username is taken")
+                raise Conflict(TAKEN)
         except BaseException:  # cancellation too
             await self._release(username, claim)
             raise

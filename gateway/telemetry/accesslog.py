@@ -124,5 +124,7 @@ def _json(record: dict[str, object]) -> bytes:
 def _readable(record: dict[str, object]) -> bytes:
     said = [f"{record['time']}"[11:19], record["status"], f"{record['method']} {record['path']}", f"{record['duration_ms']} ms"]
     said += [f"{key}={record[key]}" for key in ("client_id", "upstream", "refusal") if record[key]]
+    if record["refusal"]:  # as its answer names it
+        said.append(f"request_id={record['request_id']}")
     text = "  ".join(str(part) for part in said)
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text).encode() + b"\n"

@@ -159,3 +159,16 @@ async def test_a_password_is_rehashed_when_the_parameters_changed(house: House) 
     account = await house.clients.find_account("ann")
     assert account.password_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert house.clients.calls.count("change_password_hash") == 3
+
+
+async def test_an_account_finds_its_clients(house: House) -> None:
+    """Whoever kept only username and password finds the id, adds a key, and is in again; nobody else sees it."""
+    client = await house.register()
+    mine = basic("ann", PASSWORD)
+    listed = await house.http.get("/v1/clients", headers=mine)
+    assert (listed.status, await listed.json()) == (200, {"clients": [client.client_id]})
+    assert listed.headers["Cache-Control"] == "no-store"
+    added = await house.http.post(f"/v1/clients/{client.client_id}/keys", headers=mine)
+    assert added.status == 201
+    for headers in ({}, by(client), basic("ann", "wrong-password"), basic("nobody", PASSWORD)):
+        assert (await house.http.get("/v1/clients", headers=headers)).status == 401

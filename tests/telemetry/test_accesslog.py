@@ -63,7 +63,7 @@ def test_x14_a_request_writes_one_line(pipe: tuple[int, int], path: str, *, read
 def test_a_readable_line(pipe: tuple[int, int]) -> None:
     """For a terminal: what a person wants to know."""
     assert written(pipe, {"refusal": "invalid_token", "status": 401, "upstream": ""}, readable=True) == (
-        b"22:13:20  401  GET /x  12.3 ms  client_id=gwc_me  refusal=invalid_token\n"
+        b"22:13:20  401  GET /x  12.3 ms  client_id=gwc_me  refusal=invalid_token  request_id=a-1\n"
     )
 
 
