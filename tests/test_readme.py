@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.ops.running import Gateway
-from tests.servers import free_port
+from tests.servers import free_port, wait_for
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -73,6 +73,7 @@ def test_the_sh_blocks_run_verbatim(gateway: Gateway) -> None:
 
 def test_the_printed_block_can_be_pasted_twice(gateway: Gateway) -> None:
     """What stands on the screen after `make run`, run as one paste."""
+    wait_for(lambda: "G=http" in gateway.stdout)  # it is printed after the event that says that the gateway serves
     block = gateway.stdout[gateway.stdout.index("G=http") :]
     documents = _documents(_run(block + block, gateway))
     story = [CLIENT, PAIR, ANSWER, PAIR, ANSWER, ACTIVE, REFUSAL]
