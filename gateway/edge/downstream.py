@@ -43,7 +43,6 @@ from gateway.routing import Match
 
 if TYPE_CHECKING:
     from gateway.edge.listener import Edge
-    from gateway.edge.pool import Pool
     from gateway.edge.upstream import Upstream
 
 MAX_BUFFER = 64 * 1024
@@ -290,13 +289,16 @@ class Downstream(asyncio.Protocol):
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         else:
             self._state = _WAIT
-        self.deadline = edge.loop.time() + route.first_byte
-        edge.groups[route.upstream].lease(exchange)
+        # The authority gets whole requests, so that slow senders occupy none of its connections; the others get theirs at once.
+        whole = has_body and route.own
+        self.deadline = edge.loop.time() + (edge.head_timeout if whole else route.first_byte)
+        if not whole:
+            edge.groups[route.upstream].lease(exchange)
         if has_body:
             if self._buffer and self._state == _BODY:
                 data, self._buffer = self._buffer, b""
                 self._body(data)
-            if self._state == _BODY and exchange.up is not None and not exchange.up.paused:
+            if self._state == _BODY and (whole or (exchange.up is not None and not exchange.up.paused)):
                 self._resume_reading()  # it may have been paused while this request waited in the buffer
 
     def queued(self, exchange: Exchange) -> None:
@@ -363,8 +365,17 @@ class Downstream(asyncio.Protocol):
             exchange.up.transport.write(out)
         else:
             self._early.append(out)
-            if not done:
-                self._pause_reading()
+            if exchange.pool is not None:
+                if not done:
+                    self._pause_reading()
+            elif done:
+                self._send_whole(exchange)
+
+    def _send_whole(self, exchange: Exchange) -> None:
+        """A body that was waited for is complete: only now it needs a connection."""
+        self.edge.groups[exchange.match.route.upstream].lease(exchange)
+        if exchange.up is not None:
+            self.leased(exchange)
 
     def _cut_off(self, exchange: Exchange, error: GatewayError) -> None:
         """The body turned out wrong on its way: the upstream never sees its end."""
@@ -466,13 +477,15 @@ class Downstream(asyncio.Protocol):
         if exchange is not None:
             if exchange.answered and self.write_paused:
                 self._expire_slow_reader(exchange)
+            elif exchange.pool is None:
+                self.fail(exchange, RequestTimeout())
             elif exchange.up is None:
-                self.fail(exchange, cast("Pool", exchange.pool).impatience())
+                self.fail(exchange, exchange.pool.impatience())
             elif self._state == _BODY and not self._read_paused:
                 self.fail(exchange, RequestTimeout())
             else:
                 self.fail(exchange, UpstreamTimeout("no answer in time", sent=True))
-        elif self._state == _HEAD and self._buffer:
+        elif self._state == _HEAD and self._buffer and not self.edge.draining:
             self._refuse(RequestTimeout())
         elif self._state == _DECIDING:
             cast(RequestReader, self._reader).keep_alive = False  # the verdict may come yet, and is for no later request
@@ -490,9 +503,13 @@ class Downstream(asyncio.Protocol):
             self.fail(exchange, ClientTimeout())
 
     def drain(self) -> None:
-        """The gateway stops: a connection that has asked nothing yet ends now, a busy one after its answer."""
+        """
+        The gateway stops: a busy connection ends after its answer, an idle one soon.
+
+        Not at once: a request may be on its way already, and a client that gets no answer can't repeat just any.
+        """
         if self._state == _HEAD:
-            self._close()
+            self.deadline = self.edge.loop.time() + self.edge.last_call
 
     # --- refusing -------------------------------------------------------------------------------------------------
 

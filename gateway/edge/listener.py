@@ -81,6 +81,8 @@ class Edge:
     """Seconds that an idle connection is kept."""
     linger_timeout = 2.0
     """Seconds that a refused body is read on."""
+    last_call = 1.0
+    """Seconds that an idle connection may still ask something once the gateway stops."""
 
     def __init__(
         self, config: Config, router: Router, verdicts: Verdicts, connect_authority: Connect, registry: Registry,

@@ -611,6 +611,31 @@ async def test_the_gateways_own_paths_go_to_the_authority(rig: Rig) -> None:
     assert rig.origin.bytes_seen == b""
 
 
+async def test_x02_slow_senders_do_not_occupy_the_authority(unstarted: Rig) -> None:
+    """It gets whole requests only, in the order in which they are complete, and a body has as long as a head."""
+    rig = await unstarted.start()
+    slow = [await rig.client() for _ in range(3)]
+    for client in slow:
+        await client.send(post("/v1/oauth/token", b"a=", length=4))
+    chunked = await rig.client()
+    await chunked.send(post_chunked("/v1/oauth/token", b"a=", last=False))
+    await rig.eventually(lambda: sum(down._early != [] for down in rig.edge._connections) == 4)
+    assert (await (await rig.client()).ask(post("/v1/oauth/token", b"a=bc"), "POST")).status == 200
+    assert len(rig.authority.connections) == 1
+    await slow[0].send(b"bc")
+    assert (await slow[0].response("POST")).status == 200
+    await chunked.send(chunk(b"b") + chunk(b"c") + b"0\r\n\r\n" + post("/v1/oauth/token", b"x=1"))
+    assert (await chunked.response("POST")).status == 200
+    assert (await chunked.response("POST")).status == 200
+    assert [request.body for request in rig.authority.requests] == [b"a=bc", b"a=bc", b"a=bc", b"x=1"]
+    for down in rig.edge._connections:
+        if down._early:
+            down.deadline = 0.001  # as if ten seconds had passed
+    assert (await slow[1].response("POST")).status == 408
+    assert (await slow[2].response("POST")).status == 408
+    assert len(rig.authority.requests) == 4
+
+
 def test_the_rig_reads_heads_strictly() -> None:
     """The tests' own eyes: a head with a bare LF is none."""
     with pytest.raises(AssertionError):

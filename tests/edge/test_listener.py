@@ -119,6 +119,20 @@ async def test_f20_draining_finishes_what_is_in_flight(rig: Rig) -> None:
     assert rig.edge.connections == 0
 
 
+async def test_f20_a_request_that_crosses_the_drain_is_answered(rig: Rig) -> None:
+    """A client on a kept connection can't know: it is told with its answer, and only who stays silent is cut off."""
+    asking, silent = await rig.client(), await rig.client()
+    await asking.assert_kept()
+    await silent.assert_kept()
+    draining = asyncio.create_task(rig.edge.drain(5))
+    await rig.eventually(lambda: rig.edge.draining)
+    answer = await asking.ask(get("/public/x"))
+    assert (answer.status, answer.one("connection")) == (200, b"close")
+    await asking.assert_closed()
+    await silent.assert_closed()
+    await draining
+
+
 async def test_f20_draining_ends_in_time(rig: Rig) -> None:
     """What is left is cut."""
     rig.origin.answer = b""
