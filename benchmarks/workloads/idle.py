@@ -11,7 +11,8 @@ from benchmarks.peers.peer import Peer
 from benchmarks.report import Cell, Report, Table, Target
 from benchmarks.stage import Running, Stage
 
-CONNECTIONS = 10_000
+CONNECTIONS = min(10_000, (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 64) // 2 - 100)
+"""A proxy keeps two descriptors for each client, so a low hard limit allows fewer than 10,000."""
 _PEERS = ("gateway", "nginx", "envoy", "caddy")
 
 
