@@ -46,6 +46,7 @@ class Worker:
 
     def __init__(self, config: Config, *, socket_path: Path | None, registry: Registry) -> None:
         """``socket_path`` is where the embedded store listens, None for an external one."""
+        self._configured = config.listen.max_connections
         config = self._config = _fit_connections(config)
         store = config.store
         address, login = find_address(store, socket_path)
@@ -68,6 +69,10 @@ class Worker:
 
     async def start(self, sockets: list[socket.socket]) -> None:
         """Connect to the store in the background and serve on bound sockets."""
+        connections = self._config.listen.max_connections
+        if connections < self._configured:
+            facts = {"connections": connections, "configured": self._configured, "remedy": "raise ulimit -n"}
+            log.warning("connections.bounded", extra={"facts": facts})
         await self._authority.setup()
         await self._link.start()
         await self._wire.start()
@@ -106,14 +111,10 @@ class Worker:
 
 def _fit_connections(config: Config) -> Config:
     """No more clients than there are descriptors for: beyond, each request would be a 502 for want of one."""
-    wanted = config.listen.max_connections
-    limit = descriptors.raise_limit(wanted)
-    connections = descriptors.bounded(wanted, limit)
-    if connections == wanted:
-        return config
-    facts = {"connections": connections, "configured": wanted, "descriptors": limit, "remedy": "raise ulimit -n"}
-    log.warning("connections.bounded", extra={"facts": facts})
-    return config.model_copy(update={"listen": config.listen.model_copy(update={"max_connections": connections})})
+    listen = config.listen
+    limit = descriptors.raise_limit(listen.max_connections)
+    fit = listen.model_copy(update={"max_connections": descriptors.bounded(listen.max_connections, limit)})
+    return config.model_copy(update={"listen": fit})
 
 
 def work(config: Config, sockets: list[socket.socket], socket_path: Path | None, channel: socket.socket) -> int:
