@@ -1,0 +1,50 @@
+"""What tokens, secrets and identifiers look like."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+
+import pytest
+
+from gateway.oauth import tokens
+
+ENTROPY = bytes(range(32))
+CHAIN = tokens.mint_chain_id(bytes(16))
+ACCESS = tokens.mint_access("abc", ENTROPY).encode()
+REFRESH = tokens.mint_refresh("abc", CHAIN, ENTROPY).encode()
+SECRET = tokens.mint_secret(ENTROPY).encode()
+
+
+def test_o23_each_kind_has_its_form_and_its_place() -> None:
+    assert tokens.find_access(ACCESS) == tokens.AccessRef("abc", tokens.digest_access(ACCESS))
+    assert tokens.find_refresh(REFRESH) == tokens.RefreshRef("abc", CHAIN, tokens.digest_refresh(REFRESH))
+    assert tokens.is_secret(SECRET)
+    for whole in (ACCESS, REFRESH, SECRET):
+        assert re.fullmatch(tokens.PATTERN, whole.decode())
+
+
+@pytest.mark.parametrize("place", [8, 30, 48, -7, -6, -1])
+def test_a_mistyped_character_is_noticed_without_a_look_up(place: int) -> None:
+    """CRC-32 notices every single wrong character."""
+    for whole, find in ((ACCESS, tokens.find_access), (REFRESH, tokens.find_refresh), (SECRET, tokens.is_secret)):
+        wrong = bytearray(whole)
+        wrong[place] = ord("A") if wrong[place] != ord("A") else ord("B")
+        assert not find(bytes(wrong)), place  # type: ignore[operator]
+
+
+def test_o09_no_kind_passes_for_another() -> None:
+    for whole in (REFRESH, SECRET, b"", b"x" * 4096):
+        assert tokens.find_access(whole) is None
+    for whole in (ACCESS, SECRET, ACCESS + b"x" * 22):
+        assert tokens.find_refresh(whole) is None
+    assert len({tokens.digest_access(ACCESS), tokens.digest_refresh(ACCESS), tokens.digest_secret(ACCESS)}) == 3
+    assert sha256(ACCESS).digest() != tokens.digest_access(ACCESS)
+
+
+def test_identifiers_tell_their_partition_and_nothing_else() -> None:
+    for name in (tokens.mint_client_id("abc", bytes(16)), tokens.mint_client_key("abc", bytes(16))):
+        assert tokens.find_partition(name) == "abc"
+    for name in ("gwc_abc", "gwc_ABC" + "a" * 22, "", "gwx_abc" + "a" * 22):
+        assert tokens.find_partition(name) is None
+    assert tokens.mint_partition(b"\xff\xff") == "777"
