@@ -47,8 +47,8 @@ class Seeder:
         self._store = store
         self._keys = Keys()
 
-    def clients(self, count: int) -> list[SeededClient]:
-        """Make clients that may be granted every scope."""
+    def clients(self, count: int, scopes: Sequence[str] = SCOPES) -> list[SeededClient]:
+        """Make clients that may be granted these scopes, by default every one."""
         made, now = [], _now_ms()
         pipe = self._store.pipeline(transaction=False)
         for _ in range(count):
@@ -58,7 +58,7 @@ class Seeder:
                 forms.mint_client_key(partition, os.urandom(16)),
                 forms.mint_secret(os.urandom(32)),
             )
-            client = Client(one.client_id, "", scopes=frozenset(SCOPES), keys=(one.client_key,), issued_at=now)
+            client = Client(one.client_id, "", scopes=frozenset(scopes), keys=(one.client_key,), issued_at=now)
             credential = Credential(one.client_key, one.client_id, forms.digest_secret(one.secret.encode()), now)
             pipe.set(self._keys.client(one.client_id), encode_client(client))
             pipe.set(self._keys.credential(one.client_key), encode_credential(credential))

@@ -1,1 +1,1 @@
-"""The aiohttp application of the gateway's own endpoints, one file an endpoint; the edge reaches it over a socket pair."""
+"""The aiohttp application of the gateway's own endpoints, one file an endpoint; the edge reaches it in memory."""

@@ -18,7 +18,7 @@ import msgpack
 from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential
 
 _KEPT = 1024
-"""Client records, and sets of scopes, of which it is remembered what they say: most tokens are of few clients."""
+"""Of so many clients, credentials and sets of scopes it is remembered what their bytes say: most tokens are of few clients."""
 _BROKEN = (ValueError, TypeError, KeyError, AttributeError, msgpack.UnpackException)
 """What reading a foreign value raises."""
 
@@ -88,6 +88,7 @@ def encode_credential(credential: Credential) -> bytes:
     })  # fmt: skip
 
 
+@lru_cache(_KEPT)
 def decode_credential(value: bytes) -> Credential:
     """
     Unpack a credential.

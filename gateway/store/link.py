@@ -28,6 +28,8 @@ from gateway.store.resp import Connection
 from gateway.store.steady import HEARTBEAT, Steady
 from gateway.telemetry.metrics import Registry
 
+MAX_IN_FLIGHT = 100_000
+"""Look-ups without an answer; one more fails."""
 COMPLAINT = 10.0
 """Seconds between two log lines about records of one kind that can't be read."""
 
@@ -48,7 +50,7 @@ class VerdictLink:
         self._log = log or logging.getLogger("gateway.store")
         self._line = Steady(
             "link", address, lambda: dial(address, lambda connection: greet(connection, login)), self,
-            timeout=timeout, log=self._log,
+            timeout=timeout, log=self._log, most=MAX_IN_FLIGHT,
         )
         self._caching = False
         self._offset = float("-inf")

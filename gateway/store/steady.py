@@ -61,7 +61,7 @@ class Steady(Generic[G]):
 
     def __init__(
         self, name: str, address: Address, dial: Callable[[], Awaitable[tuple[Connection, G]]], owner: Owner[G], *,
-        timeout: float, log: logging.Logger,
+        timeout: float, log: logging.Logger, most: int,
     ) -> None:
         """
         Nothing is connected before `start`.
@@ -73,6 +73,7 @@ class Steady(Generic[G]):
             owner: Hears of gains and losses.
             timeout: Seconds after which a command fails at the latest.
             log: Hears of gains and losses too.
+            most: Commands that may be without an answer.
         """
         self.connection: Connection | None = None
         self.seen = False
@@ -85,6 +86,7 @@ class Steady(Generic[G]):
         # Overdue is seen at the next tick: one period less keeps the promise.
         self._patience = timeout - self._period
         self._log = log
+        self._most = most
         self._waiting: deque[Timed] = deque()
         self._down_since = float("-inf")
         self._closing = False
@@ -116,17 +118,16 @@ class Steady(Generic[G]):
         if connection is not None:
             if connection.stalled:
                 return "the store is silent"
+            if len(connection.asks) >= self._most:
+                return "too many commands in flight"
             connection.send(ask)
             return ""
-        if now - self._down_since < self._timeout:
-            self._waiting.append(ask)
-            return ""
-        return "the connection is down"
-
-    @property
-    def depth(self) -> int:
-        """Commands that have no answer yet."""
-        return len(self._waiting) if self.connection is None else len(self.connection.asks)
+        if now - self._down_since >= self._timeout:
+            return "the connection is down"
+        if len(self._waiting) >= self._most:
+            return "too many commands in flight"
+        self._waiting.append(ask)
+        return ""
 
     # --- its life ----------------------------------------------------------------------------------------------------
 

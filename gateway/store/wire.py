@@ -38,7 +38,7 @@ class Wire:
         self._log = log or logging.getLogger("gateway.store")
         self._line = Steady(
             "wire", address, lambda: dial(address, lambda connection: log_in(connection, login, "gateway-wire")), self,
-            timeout=timeout, log=self._log,
+            timeout=timeout, log=self._log, most=MAX_IN_FLIGHT,
         )
         self._calls = registry.counter("gateway_store_calls_total", "Scripts and reads asked of the store")
         self._failed = registry.counter("gateway_store_calls_failed_total", "Scripts and reads without an answer of the store")
@@ -67,8 +67,7 @@ class Wire:
         """
         self._calls.value += 1
         reply: asyncio.Future[Reply] = self._loop.create_future()
-        line = self._line
-        reason = line.send(Asked(pack(words), reply)) if line.depth < MAX_IN_FLIGHT else "too many commands in flight"
+        reason = self._line.send(Asked(pack(words), reply))
         if reason:
             self._failed.value += 1
             reply.set_exception(StoreUnavailable(reason))

@@ -155,13 +155,21 @@ async def test_a_new_chain_is_never_the_one_that_is_stripped(stores: Stores) -> 
     assert (await refresh(stores, client, short.refresh)).outcome is ROTATED
 
 
-async def test_expired_chains_leave_the_index(stores: Stores) -> None:
+async def test_expired_chains_leave_a_full_index_before_any_living_one_does(stores: Stores) -> None:
     client = await register(stores)
     index = KEYS.live_chains(client.id)
-    await issue(stores, client)
-    await stores.redis.zadd(index, {b"old": 1})
-    await issue(stores, client)
+    first = await issue(stores, client, max_live_chains=3)
+    await stores.redis.zadd(index, {b"old": 1, b"older": 0})
+    await issue(stores, client, max_live_chains=3)
     assert await stores.redis.zcard(index) == 2
+    assert (await refresh(stores, client, first.refresh)).outcome is ROTATED
+
+
+async def test_the_index_lives_as_long_as_its_longest_chain(stores: Stores) -> None:
+    client = await register(stores)
+    for life, at_least, below in ((HOUR, 0, HOUR), (DAY, HOUR, DAY), (HOUR, HOUR, DAY)):
+        await issue(stores, client, refresh_ttl_ms=life)
+        assert at_least < await stores.redis.pttl(KEYS.live_chains(client.id)) <= below
 
 
 # --- refresh -------------------------------------------------------------------------------------------------------

@@ -34,13 +34,17 @@ if chain_id == "" then
   return 1
 end
 
-redis.call("ZREMRANGEBYSCORE", KEYS[6], "-inf", now)
--- At most 64 a call: a limit that was lowered by far is reached step by step, without blocking the store.
-local surplus = math.min(redis.call("ZCARD", KEYS[6]) - most + 1, 64)
-if surplus > 0 then
-  local oldest = redis.call("ZPOPMIN", KEYS[6], surplus)
-  for i = 1, #oldest, 2 do
-    strip(oldest[i])
+-- Chains that ended by themselves are counted until there seem to be too many: the index never holds more than that.
+local count = redis.call("ZCARD", KEYS[6])
+if count >= most then
+  count = count - redis.call("ZREMRANGEBYSCORE", KEYS[6], "-inf", now)
+  -- At most 64 a call: a limit that was lowered by far is reached step by step, without blocking the store.
+  local surplus = math.min(count - most + 1, 64)
+  if surplus > 0 then
+    local oldest = redis.call("ZPOPMIN", KEYS[6], surplus)
+    for i = 1, #oldest, 2 do
+      strip(oldest[i])
+    end
   end
 end
 
@@ -50,6 +54,8 @@ local chain = {
 }
 store_chain(KEYS[5], chain, now)
 redis.call("ZADD", KEYS[6], expires, chain_id)
--- EXPIRE ... GT would skip a key that has no TTL yet; the last score is exact.
-redis.call("PEXPIREAT", KEYS[6], redis.call("ZRANGE", KEYS[6], -1, -1, "WITHSCORES")[2])
+-- Not EXPIRE ... GT, which is younger than Redis 6.2 and skips a key without a TTL, as this one is at first.
+if redis.call("PTTL", KEYS[6]) < refresh_ttl then
+  redis.call("PEXPIREAT", KEYS[6], expires)
+end
 return 1
