@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from gateway.oauth.tokens import mint_access
 from gateway.telemetry import accesslog
 from gateway.telemetry.accesslog import AccessLog
 from gateway.telemetry.metrics import Registry
@@ -119,3 +120,11 @@ def test_x14_a_full_disk_is_counted_and_survived() -> None:
     log.close()
     os.close(descriptor)
     assert registry.counter("gateway_access_log_dropped_total", "").value == 3
+
+
+def test_o31_a_token_in_a_path_is_masked(pipe: tuple[int, int]) -> None:
+    """It is the client's mistake to put it there, and none of the log's business."""
+    token = mint_access("abc", bytes(32))
+    text = written(pipe, {"path": f"/nope/{token}/x"})
+    assert token.encode() not in text
+    assert orjson.loads(text)["path"] == "/nope/gw_masked/x"
