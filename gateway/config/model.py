@@ -193,7 +193,7 @@ class Config(Section):
     oauth: OAuth = OAuth()
     """The authorization server."""
     trusted_proxies: tuple[Network, ...] = ()
-    """Networks whose X-Forwarded-* and Forwarded headers are believed."""
+    """Networks whose X-Forwarded-* and Forwarded headers are passed on and appended to, and whose request ids are kept."""
     drain_delay: Duration = timedelta(0)
     """Readiness is off this long before the listener closes."""
     drain_timeout: Duration = timedelta(seconds=25)
