@@ -92,6 +92,7 @@ class Connection(asyncio.Protocol):
         heard: Event-loop seconds at which the server last sent something.
         stalled: Set by the owner when the server is silent for too long; anything it sends ends that.
         lost: Done, with the reason, when the connection is no more.
+        out_of_step: It was dropped because what came on it can't be trusted.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -102,6 +103,7 @@ class Connection(asyncio.Protocol):
         self.asks: deque[Ask] = deque()
         self.heard = loop.time()
         self.stalled = False
+        self.out_of_step = False
         self.lost: asyncio.Future[str] = loop.create_future()
         self._ended = asyncio.Event()
         self.on_push: Callable[[list[Any]], None] = _ignore
@@ -164,7 +166,7 @@ class Connection(asyncio.Protocol):
             self._reader.feed(data)
             self._read()
         except hiredis.ProtocolError:
-            self.drop("protocol error")
+            self._distrust("protocol error")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is no more."""
@@ -181,7 +183,7 @@ class Connection(asyncio.Protocol):
                 self._push(reply)
                 continue
             if not asks:
-                self.drop("a reply that nobody asked for")
+                self._distrust("a reply that nobody asked for")
                 return
             ask = asks.popleft()
             if ask.abandoned:
@@ -191,12 +193,16 @@ class Connection(asyncio.Protocol):
             except Exception:  # one caller's bug may not cost the others their answers
                 _log.exception("store.callback_failed")
 
+    def _distrust(self, reason: str) -> None:
+        self.out_of_step = True
+        self.drop(reason)
+
     def _push(self, push: list[Any]) -> None:
         try:
             self.on_push(push)
         except Exception:  # an invalidation that was not carried out: nothing kept can be believed
             _log.exception("store.invalidation_failed")
-            self.drop("an invalidation failed")
+            self._distrust("an invalidation failed")
 
     def _flush(self) -> None:
         out, self._out = self._out, []

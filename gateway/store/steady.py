@@ -140,8 +140,11 @@ class Steady(Generic[G]):
             except Exception as error:  # whatever it is, the next attempt may succeed
                 self._complain(error)
             else:
+                taken = self._loop.time()
                 self._take(connection, greeting)
                 await asyncio.wait((connection.lost,))  # a plain await would pass a cancellation on to it
+                if connection.heard > taken and not connection.out_of_step:  # it served, so the next one may
+                    pause = 0.0
             now = self._loop.time()
             if now - began > MAX_PAUSE:  # it stood for a while, or the attempt itself was a pause
                 pause = 0.0

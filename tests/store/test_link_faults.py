@@ -88,6 +88,17 @@ async def test_a_cut_link_confirms_nothing(valkey: ValkeyServer, proxy: Proxy) -
         assert proxy.dials > dials
 
 
+async def test_a_link_that_serves_and_is_cut_again_and_again_comes_back_at_once(valkey: ValkeyServer, proxy: Proxy) -> None:
+    """An operator's CLIENT KILL in a loop must not make the pauses grow: twelve cuts cost less than one long pause each."""
+    write(valkey, 1)
+    async with a_link(behind(proxy), timeout=PATIENT) as bench:
+        for _ in range(12):
+            await bench.keep(1)
+            proxy.cut()
+            await until(lambda: bench.find(1) is None)
+            assert await until(lambda: bench.link.caching) < 0.4
+
+
 async def test_f02_a_black_hole(valkey: ValkeyServer, proxy: Proxy) -> None:
     """Packets vanish: in time, the cached verdict is no longer believed; afterwards all is well in less than 2 s."""
     write(valkey, 1, 2)
