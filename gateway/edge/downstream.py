@@ -16,9 +16,10 @@ import termios
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
-from gateway.edge.chunks import ChunkDecoder, ChunkError
+from gateway.edge.body import InboundBody
 from gateway.edge.exchange import Exchange
 from gateway.edge.head import MAX_HEAD, Peer, RequestReader, ResponseReader
+from gateway.edge.refuse import render
 from gateway.edge.target import MAX_TARGET, Target, check_method, host_name, origin_form
 from gateway.errors import (
     BadRequest,
@@ -36,9 +37,7 @@ from gateway.errors import (
 from gateway.guard.bearer import bearer
 from gateway.guard.permit import Permit, permit, permit_public
 from gateway.guard.verdict import Verdict
-from gateway.oauth.refusals import refusal
 from gateway.oauth.tokens import digest_access, find_access
-from gateway.problem import problem
 from gateway.routing import Match
 
 if TYPE_CHECKING:
@@ -59,8 +58,8 @@ class Downstream(asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_buffer", "_decoder", "_early", "_eof", "_exchange", "_host", "_host_name", "_left", "_match", "_peer", "_reader",
-        "_read_paused", "_started", "_state", "_target", "_unsent", "deadline", "edge", "transport", "write_paused",
+        "_buffer", "_eof", "_exchange", "_host", "_host_name", "_inbound", "_left", "_match", "_peer", "_reader", "_read_paused",
+        "_started", "_state", "_target", "_unsent", "deadline", "edge", "transport", "write_paused",
     )  # fmt: skip
 
     def __init__(self, edge: Edge) -> None:
@@ -75,9 +74,9 @@ class Downstream(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._match: Match | None = None
         self._target: Target | None = None
-        self._decoder: ChunkDecoder | None = None
+        self._inbound: InboundBody | None = None
+        """The body of the request that is under way, if it has one."""
         self._left = 0
-        self._early: list[bytes] = []
         self._host: bytes | None = None
         self._host_name = ""
         self._started = 0.0
@@ -279,16 +278,15 @@ class Downstream(asyncio.Protocol):
             has_body=has_body, http10=reader.http10,
         )  # fmt: skip
         self._exchange = exchange
-        self._early.clear()
         if has_body:
             self._state = _BODY
-            self._left = reader.content_length or 0
-            self._decoder = ChunkDecoder() if reader.chunked else None
+            self._inbound = InboundBody(None if reader.chunked else reader.content_length, route.max_body)
             reader.renew()
             if reader.expects_continue and not self._buffer:
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         else:
             self._state = _WAIT
+            self._inbound = None
         # The authority gets whole requests, so that slow senders occupy none of its connections; the others get theirs at once.
         whole = has_body and route.own
         self.deadline = edge.loop.time() + (edge.head_timeout if whole else route.first_byte)
@@ -313,9 +311,9 @@ class Downstream(asyncio.Protocol):
         self.deadline = self.edge.loop.time() + (route.first_byte if exchange.sent_all else route.between_bytes)
         if self.write_paused:
             up.transport.pause_reading()
-        for piece in self._early:
-            up.transport.write(piece)
-        self._early.clear()
+        if self._inbound is not None:
+            up.transport.writelines(self._inbound.early)
+            self._inbound.early.clear()
         if self._state == _BODY and not up.paused:
             self._resume_reading()
 
@@ -332,43 +330,30 @@ class Downstream(asyncio.Protocol):
     def _body(self, data: bytes) -> None:
         """Stream the request's body; what follows it is the next request."""
         exchange = cast(Exchange, self._exchange)
+        inbound = cast(InboundBody, self._inbound)
         if exchange.up is not None:
             self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
-        if self._decoder is not None:
-            try:
-                pieces, used = self._decoder.feed(data)
-            except ChunkError:
-                self._cut_off(exchange, BadRequest("The chunked body is malformed"))
-                return
-            content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            done = self._decoder.done
-            out = b"%x\r\n%b\r\n" % (len(content), content) if content else b""
-            if done:
-                out += b"0\r\n\r\n"
-        else:
-            used = min(self._left, len(data))
-            self._left -= used
-            done = self._left == 0
-            content = out = data if used == len(data) else data[:used]
-        exchange.received += len(content)
-        if 0 <= exchange.match.route.max_body < exchange.received:
-            self._cut_off(exchange, PayloadTooLarge())
+        try:
+            out, used = inbound.feed(data)
+        except GatewayError as error:
+            exchange.received = inbound.received
+            self.fail(exchange, error)  # the upstream never sees the end of what turned out wrong on its way
             return
-        if done:
+        exchange.received = inbound.received
+        if inbound.done:
             exchange.sent_all = True
             self._state = _WAIT
-            self._decoder = None
             self._buffer = data[used:]
         if exchange.up is not None:
-            if done:
+            if inbound.done:
                 self.deadline = self.edge.loop.time() + exchange.match.route.first_byte
             exchange.up.transport.write(out)
         else:
-            self._early.append(out)
+            inbound.early.append(out)
             if exchange.pool is not None:
-                if not done:
+                if not inbound.done:
                     self._pause_reading()
-            elif done:
+            elif inbound.done:
                 self._send_whole(exchange)
 
     def _send_whole(self, exchange: Exchange) -> None:
@@ -376,10 +361,6 @@ class Downstream(asyncio.Protocol):
         self.edge.groups[exchange.match.route.upstream].lease(exchange)
         if exchange.up is not None:
             self.leased(exchange)
-
-    def _cut_off(self, exchange: Exchange, error: GatewayError) -> None:
-        """The body turned out wrong on its way: the upstream never sees its end."""
-        self.fail(exchange, error)
 
     # --- the answer -----------------------------------------------------------------------------------------------
 
@@ -518,7 +499,7 @@ class Downstream(asyncio.Protocol):
         self._answer(error, None)
 
     def _answer(self, error: GatewayError, exchange: Exchange | None) -> None:
-        """Render a refusal; the connection goes on only if it is certain where the next request begins."""
+        """Send a refusal; the connection goes on only if it is certain where the next request begins."""
         edge = self.edge
         reader = cast(RequestReader, self._reader)
         if exchange is not None:
@@ -526,10 +507,6 @@ class Downstream(asyncio.Protocol):
         else:
             given = self._peer.request_id(reader.forwarding) if reader is not None else None
             request_id = given or edge.next_request_id()
-        if self._match is not None and self._match.route.is_oauth:
-            status, headers, body = refusal(error)
-        else:
-            status, headers, body = problem(error, request_id=request_id, token_endpoint=edge.token_endpoint)
         if exchange is not None:
             pending = not exchange.sent_all
         else:
@@ -538,15 +515,11 @@ class Downstream(asyncio.Protocol):
         if keep and (reader.method == b"CONNECT" or (self._eof and not self._buffer)):
             keep = False  # what follows may be a tunnel's; or nothing follows
         head_only = reader is not None and not error.close and reader.method == b"HEAD"
-        lines = [f"HTTP/1.1 {status} {edge.phrases.get(status, '')}\r\nDate: {edge.date}\r\n"]
-        lines += [f"{name}: {value}\r\n" for name, value in headers]
-        lines.append(f"Content-Length: {len(body)}\r\n")
-        if not keep:
-            lines.append("Connection: close\r\n")
-        elif reader.http10:
-            lines.append("Connection: keep-alive\r\n")
-        lines.append("\r\n")
-        self.transport.write("".join(lines).encode("latin-1") + (b"" if head_only else body))
+        self.transport.write(render(
+            error, is_oauth=self._match is not None and self._match.route.is_oauth, request_id=request_id,
+            token_endpoint=edge.token_endpoint, date=edge.date,
+            connection="close" if not keep else "keep-alive" if reader.http10 else "", head_only=head_only,
+        ))  # fmt: skip
         edge.note_refusal(self._peer, reader, exchange, self._match, request_id, self._started, error)
         if keep:
             self._next()

@@ -7,7 +7,6 @@ import logging
 import socket
 from collections.abc import Callable
 from email.utils import formatdate
-from http import HTTPStatus
 from ipaddress import ip_address
 from secrets import token_hex
 from time import perf_counter
@@ -94,7 +93,6 @@ class Edge:
         self.draining = False
         self.date = ""
         """The value of Date, renewed by each tick."""
-        self.phrases = {status.value: status.phrase for status in HTTPStatus}
         self.token_endpoint = f"{config.oauth.issuer.rstrip('/')}{config.oauth.prefix}/oauth/token"
         self.groups: dict[str, Group] = {name: group_of(section) for name, section in config.upstreams.items()}
         self.groups[AUTHORITY] = Group([Pool(AUTHORITY, b"gateway", connect_authority, limit=256, keepalive=30.0)])

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gateway.edge import downstream
+from gateway.edge.downstream import Downstream
 from gateway.errors import StoreUnavailable
 from gateway.oauth.tokens import digest_access
 from tests.edge.rig import AUTH, OK, TOKEN, OriginConnection, Rig, a_token, a_verdict, chunk, get, parse_head, post, post_chunked
@@ -611,6 +612,10 @@ async def test_the_gateways_own_paths_go_to_the_authority(rig: Rig) -> None:
     assert rig.origin.bytes_seen == b""
 
 
+def _early(down: Downstream) -> list[bytes]:
+    return down._inbound.early if down._inbound is not None else []
+
+
 async def test_x02_slow_senders_do_not_occupy_the_authority(unstarted: Rig) -> None:
     """It gets whole requests only, in the order in which they are complete, and a body has as long as a head."""
     rig = await unstarted.start()
@@ -619,7 +624,7 @@ async def test_x02_slow_senders_do_not_occupy_the_authority(unstarted: Rig) -> N
         await client.send(post("/v1/oauth/token", b"a=", length=4))
     chunked = await rig.client()
     await chunked.send(post_chunked("/v1/oauth/token", b"a=", last=False))
-    await rig.eventually(lambda: sum(down._early != [] for down in rig.edge._connections) == 4)
+    await rig.eventually(lambda: sum(bool(_early(down)) for down in rig.edge._connections) == 4)
     assert (await (await rig.client()).ask(post("/v1/oauth/token", b"a=bc"), "POST")).status == 200
     assert len(rig.authority.connections) == 1
     await slow[0].send(b"bc")
@@ -629,7 +634,7 @@ async def test_x02_slow_senders_do_not_occupy_the_authority(unstarted: Rig) -> N
     assert (await chunked.response("POST")).status == 200
     assert [request.body for request in rig.authority.requests] == [b"a=bc", b"a=bc", b"a=bc", b"x=1"]
     for down in rig.edge._connections:
-        if down._early:
+        if _early(down):
             down.deadline = 0.001  # as if ten seconds had passed
     assert (await slow[1].response("POST")).status == 408
     assert (await slow[2].response("POST")).status == 408
