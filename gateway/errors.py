@@ -166,6 +166,14 @@ class MethodNotAllowed(GatewayError):
         self.allow = allow
 
 
+class OriginNotAllowed(GatewayError):
+    """A preflight of an origin that the route's ``cors`` does not name (Fetch standard section 3.2.3 encourages 403)."""
+
+    status = 403
+    code = "origin_not_allowed"
+    title = "The route takes no requests from this web origin"
+
+
 # --- may this request pass -----------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from gateway.config.model import Config
 from gateway.config.model import Route as RouteSection
+from gateway.cors import Cors
 from gateway.errors import MethodNotAllowed, RouteNotFound
 
 AUTHORITY = "authority"
@@ -28,7 +29,7 @@ class Route:
     """One entry of ``routes``, or the gateway's own endpoints, ready for the hot path."""
 
     __slots__ = (
-        "_matches", "allow", "between_bytes", "connect", "first_byte", "forward_authorization", "hosts", "is_oauth",
+        "_matches", "allow", "between_bytes", "connect", "cors", "first_byte", "forward_authorization", "hosts", "is_oauth",
         "max_body", "methods", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method", "upstream",
     )  # fmt: skip
 
@@ -56,6 +57,7 @@ class Route:
         self.connect = section.timeouts.connect.total_seconds()
         self.first_byte = section.timeouts.first_byte.total_seconds()
         self.between_bytes = section.timeouts.between_bytes.total_seconds()
+        self.cors = Cors(section.cors, self.methods) if section.cors is not None else None
 
 
     def match(self, method: str) -> Match:

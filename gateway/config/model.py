@@ -22,6 +22,7 @@ from gateway.config.values import (
     AllowWord,
     Duration,
     Flag,
+    HeaderName,
     Host,
     Method,
     Network,
@@ -146,6 +147,23 @@ class Timeouts(Section):
     """Longest silence within a body, in either direction."""
 
 
+class Cors(Section):
+    """Which web pages of other origins may call a route and read its answers (the CORS protocol of the Fetch standard)."""
+
+    origins: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Origins as browsers write them, like https://app.example.com, compared to the letter; or "*" alone for any."""
+    methods: tuple[Method, ...] = ()
+    """Methods that such a page may use; empty: those of the route."""
+    headers: tuple[HeaderName, ...] = ("Authorization", "Content-Type")
+    """Request headers that such a page may set, beside those that any page may; "*" for all."""
+    expose_headers: tuple[HeaderName, ...] = ()
+    """Headers of answers that such a page may read, beside those that any page may."""
+    credentials: Flag = False
+    """Whether cookies may come along.  A bearer token in Authorization needs no such thing."""
+    max_age: Duration = timedelta(minutes=10)
+    """How long a browser may remember what it was allowed."""
+
+
 class Route(Section):
     """Which requests go where, and what they need."""
 
@@ -171,6 +189,8 @@ class Route(Section):
     """Largest request body; more is 413.  Default: unlimited, as bodies are streamed."""
     timeouts: Timeouts = Timeouts()
     """How long we wait for the upstream."""
+    cors: Cors | None = None
+    """Which web origins may call it from a browser; the gateway then answers preflights.  Default: the upstream's matter."""
 
     @model_validator(mode="after")
     def _public_needs_no_scopes(self) -> Route:

@@ -15,6 +15,7 @@ _PATTERNS = {
     values.HOST_PATTERN: "write a host name or an IP address, without port and without brackets",
     values.SCOPE_PATTERN: 'a scope is printable ASCII without space, " and \\ (RFC 6749 section 3.3)',
     values.METHOD_PATTERN: "write methods in capitals, like GET",
+    values.HEADER_PATTERN: "write the name of a header, like X-Total-Count",
     values.KEY_PREFIX_PATTERN: "write 1 to 32 letters, digits, dots, dashes or underscores",
     values.PATH_PREFIX_PATTERN: 'write a path like /v1, without a slash at its end; "" for none',
     values.SEGMENT_PATTERN: "write one path segment: letters, digits, dashes and underscores, no slash",

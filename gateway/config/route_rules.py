@@ -12,11 +12,12 @@ from gateway.config.overrides import suggest
 from gateway.config.route_path import path_fault
 
 # What llhttp parses (house.md, "What is known about the parser"), CONNECT and TRACE apart, which the edge refuses.
-_METHODS = frozenset({
+METHODS = frozenset({
     "ACL", "BIND", "CHECKOUT", "COPY", "DELETE", "GET", "HEAD", "LINK", "LOCK", "MERGE", "MKACTIVITY", "MKCALENDAR",
     "MKCOL", "MOVE", "NOTIFY", "OPTIONS", "PATCH", "POST", "PROPFIND", "PROPPATCH", "PURGE", "PUT", "QUERY", "REBIND",
     "REPORT", "SEARCH", "SOURCE", "SUBSCRIBE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE",
 })  # fmt: skip
+"""Methods that a route can name."""
 _RESERVED = "authority"
 """The upstream that `gateway.routing` keeps for the gateway's own endpoints."""
 
@@ -48,7 +49,7 @@ def methods(draft: Draft) -> Iterator[Fault]:
     """A method can arrive, and scopes are asked for no other methods than the route's."""
     for number, route in draft.routes:
         for position, method in enumerate(route.methods):
-            if method not in _METHODS:
+            if method not in METHODS:
                 message = "the gateway takes no requests of this method, so this could never match"
                 yield draft.fault(message, "routes", number, "methods", position)
         if isinstance(route.scopes, Mapping) and number not in draft.partial:
@@ -56,9 +57,9 @@ def methods(draft: Draft) -> Iterator[Fault]:
 
 
 def _scopes_by_method(draft: Draft, number: int, route: Route, by_method: Mapping[str, tuple[str, ...]]) -> Iterator[Fault]:
-    served = _served(route.methods)
+    here = served(route.methods)
     for method in by_method:
-        if method not in _METHODS or (served and method not in served):
+        if method not in METHODS or (here and method not in here):
             message = f"{method} is not among the methods of this route: add it there or remove it here"
             yield draft.fault(message, "routes", number, "scopes", method, key=True)
     for method in route.methods:
@@ -89,16 +90,17 @@ def _hosts_meet(one: Route, other: Route) -> bool:
 
 
 def _methods_meet(one: Route, other: Route) -> bool:
-    ours, theirs = _taken(one), _taken(other)
-    return not ours or not theirs or not _served(ours).isdisjoint(_served(theirs))
+    ours, theirs = taken(one), taken(other)
+    return not ours or not theirs or not served(ours).isdisjoint(served(theirs))
 
 
-def _taken(route: Route) -> tuple[str, ...]:
+def taken(route: Route) -> tuple[str, ...]:
     """The methods of a route, empty for any; a map of scopes by method names them too."""
     return route.methods or (tuple(route.scopes) if isinstance(route.scopes, Mapping) else ())
 
 
-def _served(methods: tuple[str, ...]) -> frozenset[str]:
+def served(methods: tuple[str, ...]) -> frozenset[str]:
+    """All that a list of methods takes."""
     return frozenset(methods) | ({"HEAD"} if "GET" in methods else set())
 
 

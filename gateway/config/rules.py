@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from gateway.config import listener_rules, oauth_rules, route_rules, store_rules
+from gateway.config import cors_rules, listener_rules, oauth_rules, route_rules, store_rules
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
 
@@ -33,6 +33,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (route_rules.open_beside, ("routes",)),
     (route_rules.upstreams_known, ("routes", "upstreams")),
     (route_rules.own_endpoints, ("routes", "oauth.prefix", "oauth.registration_paths")),
+    (cors_rules.cors, ("routes",)),
     (route_rules.scopes_declared, ("routes", "oauth.scopes", "oauth.default_scopes")),
 )
 _WHEN_SOUND: tuple[Rule, ...] = (route_rules.upstreams_used,)

@@ -22,6 +22,7 @@ SIZE_PATTERN = r"^[0-9]{1,12}(B|KiB|MiB|GiB)$"
 HOST_PATTERN = r"^[A-Za-z0-9.:_-]{1,253}$"
 SCOPE_PATTERN = r"^[\x21\x23-\x5B\x5D-\x7E]+$"
 METHOD_PATTERN = r"^[A-Z]+$"
+HEADER_PATTERN = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 KEY_PREFIX_PATTERN = r"^[A-Za-z0-9_.-]{1,32}$"
 PATH_PREFIX_PATTERN = r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$|^$"
 SEGMENT_PATTERN = r"^[A-Za-z0-9_-]+$"
@@ -114,5 +115,7 @@ Secret = Annotated[SecretStr, Field(min_length=1)]
 Scope = Annotated[str, Field(pattern=SCOPE_PATTERN, max_length=128)]
 """RFC 6749 section 3.3 scope-token."""
 Method = Annotated[str, Field(pattern=METHOD_PATTERN, max_length=32)]
+HeaderName = Annotated[str, Field(pattern=HEADER_PATTERN, max_length=256)]
+"""RFC 9110 section 5.1 field-name."""
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(parse_network, json_schema_input_type=str)]
 AllowWord = Literal["semicolon", "encoded_slash", "double_slash", "underscore_headers"]

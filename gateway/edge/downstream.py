@@ -16,6 +16,7 @@ import termios
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
+from gateway.cors import requested_method, without_cors
 from gateway.edge.body import InboundBody
 from gateway.edge.exchange import Exchange
 from gateway.edge.head import MAX_HEAD, Peer, RequestReader, ResponseReader
@@ -28,6 +29,8 @@ from gateway.errors import (
     GatewayError,
     HeadTooLarge,
     InvalidToken,
+    MethodNotAllowed,
+    OriginNotAllowed,
     PayloadTooLarge,
     RequestTimeout,
     StoreUnavailable,
@@ -198,15 +201,37 @@ class Downstream(asyncio.Protocol):
             if len(head) > MAX_HEAD + MAX_TARGET:
                 raise HeadTooLarge
             reader.read(head)
-            if reader.target == b"*" and reader.method == b"OPTIONS":
-                self._answer_options(reader)
+            if reader.method == b"OPTIONS" and self._is_answered_here(reader):
                 return
-            self._resolve(reader)
+            self._resolve(reader, reader.method)
             self._decide(reader)
         except GatewayError as error:
             self._refuse(error)
 
-    def _resolve(self, reader: RequestReader) -> None:
+    def _is_answered_here(self, reader: RequestReader) -> bool:
+        """Answer an OPTIONS that asks the gateway itself: ``*``, or the preflight of a route with ``cors``."""
+        if reader.target == b"*":
+            self._answer_options(reader, b"")
+            return True
+        origin, method = reader.find(b"origin"), reader.find(b"access-control-request-method")
+        if origin is None or method is None:
+            return False
+        try:
+            self._resolve(reader, requested_method(method) or b"OPTIONS")
+        except MethodNotAllowed:
+            self._resolve(reader, b"OPTIONS")
+        match = cast(Match, self._match)
+        cors = match.route.cors
+        if cors is None:
+            self._match = None
+            return False
+        if not cors.allows(origin):
+            raise OriginNotAllowed
+        self.edge.note_own(self._peer, reader, match, 204, perf_counter() - self._started)
+        self._answer_options(reader, cors.preflight(origin))
+        return True
+
+    def _resolve(self, reader: RequestReader, method: bytes) -> None:
         """Find the route, and refuse what its target or size does not allow."""
         host = cast(bytes, reader.host)
         if host != self._host:
@@ -214,9 +239,9 @@ class Downstream(asyncio.Protocol):
             self._host = host
         raw = reader.target
         if not raw.startswith(b"/"):
-            check_method(reader.method)
+            check_method(method)
             raw = origin_form(raw, host)
-        self._match, self._target = self.edge.resolve(reader.method, self._host_name, raw)
+        self._match, self._target = self.edge.resolve(method, self._host_name, raw)
         route = self._match.route
         if route.max_body >= 0 and (reader.content_length or 0) > route.max_body:
             raise PayloadTooLarge
@@ -389,7 +414,7 @@ class Downstream(asyncio.Protocol):
         reader = cast(RequestReader, self._reader)
         if not (delimited and exchange.sent_all) or self.edge.draining:
             reader.keep_alive = False
-        if length is not None and reader.keep_alive and not exchange.http10:
+        if length is not None and reader.keep_alive and not exchange.http10 and exchange.match.route.cors is None:
             self.transport.write(answer.plain + body if body else answer.plain)
         else:
             self._write_other_head(exchange, answer, length, body, chunked=chunked)
@@ -398,8 +423,11 @@ class Downstream(asyncio.Protocol):
     def _write_other_head(
         self, exchange: Exchange, answer: ResponseReader, length: int | None, body: bytes, *, chunked: bool
     ) -> None:
-        keep_alive = cast(RequestReader, self._reader).keep_alive
-        parts = [b"HTTP/1.1 ", answer.status_line, b"\r\n", *answer.lines]
+        reader = cast(RequestReader, self._reader)
+        keep_alive = reader.keep_alive
+        cors = exchange.match.route.cors
+        lines = answer.lines if cors is None else [*without_cors(answer.lines), cors.answer(reader.find(b"origin"))]
+        parts = [b"HTTP/1.1 ", answer.status_line, b"\r\n", *lines]
         if length is not None:
             parts.append(b"Content-Length: %d\r\n" % length)
         elif chunked:
@@ -515,10 +543,12 @@ class Downstream(asyncio.Protocol):
         if keep and (reader.method == b"CONNECT" or (self._eof and not self._buffer)):
             keep = False  # what follows may be a tunnel's; or nothing follows
         head_only = reader is not None and not error.close and reader.method == b"HEAD"
+        cors = self._match.route.cors if self._match is not None else None
         self.transport.write(render(
             error, is_oauth=self._match is not None and self._match.route.is_oauth, request_id=request_id,
             token_endpoint=edge.token_endpoint, date=edge.date,
             connection="close" if not keep else "keep-alive" if reader.http10 else "", head_only=head_only,
+            cors=b"" if cors is None else cors.refusal(reader.find(b"origin")),
         ))  # fmt: skip
         edge.note_refusal(self._peer, reader, exchange, self._match, request_id, self._started, error)
         if keep:
@@ -526,10 +556,10 @@ class Downstream(asyncio.Protocol):
         else:
             self._linger()
 
-    def _answer_options(self, reader: RequestReader) -> None:
-        """``OPTIONS *`` asks about the server itself (RFC 9110 section 9.3.7): it lives."""
+    def _answer_options(self, reader: RequestReader, lines: bytes) -> None:
+        """``OPTIONS *`` asks about the server itself (RFC 9110 section 9.3.7): it lives.  A preflight wants ``lines``."""
         keep = reader.keep_alive and not (reader.chunked or reader.content_length or self.edge.draining or self._eof)
-        end = b"\r\n" if keep else b"Connection: close\r\n\r\n"
+        end = lines + (b"\r\n" if keep else b"Connection: close\r\n\r\n")
         self.transport.write(b"HTTP/1.1 204 No Content\r\nDate: %b\r\n%b" % (self.edge.date.encode("ascii"), end))
         self._next() if keep else self._linger()
 

@@ -338,6 +338,12 @@ class RequestReader:
             raise BadRequest("Connection lists a header that is not hop-by-hop")
         self.drop(listed)
 
+    def find(self, name: bytes) -> bytes | None:
+        """The value of a header that may be forwarded, by its lower-case name; None when it is absent or stands twice."""
+        if self._names.count(name) != 1:
+            return None
+        return self.lines[self._names.index(name)][len(name) + 2 : -2].strip(b" \t")
+
     def drop(self, names: set[bytes]) -> None:
         """Take the lines of these (lower-case) names out of what may be forwarded."""
         kept = [(name, line) for name, line in zip(self._names, self.lines, strict=True) if name not in names]

@@ -195,6 +195,15 @@ class Edge:
             exchange.upstream_name, exchange.request_id, exchange.received, exchange.sent, refusal,
         )  # fmt: skip
 
+    def note_own(self, peer: Peer, reader: RequestReader, match: Match, status: int, seconds: float) -> None:
+        """Count and log a request that is the gateway's own to answer, and no refusal."""
+        self._stats[match.route.name].count(status)
+        path = reader.target.partition(b"?")[0].decode("latin-1")[:512]
+        self._access_log.add(
+            peer.address, reader.method.decode("ascii"), path, status, seconds, match.route.name, "", "",
+            self.next_request_id(), 0, 0, "",
+        )  # fmt: skip
+
     def note_dropped(self, request_id: str, lines: list[tuple[bytes, bytes]]) -> None:
         """Say which headers a back end misses because their names hold an underscore, and what would let them pass."""
         names = b" ".join(name for name, _ in lines[:8]).decode("latin-1")

@@ -12,8 +12,9 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 def render(
-    error: GatewayError, *, is_oauth: bool, request_id: str, token_endpoint: str, date: str, connection: str, head_only: bool
-) -> bytes:
+    error: GatewayError, *, is_oauth: bool, request_id: str, token_endpoint: str, date: str, connection: str, head_only: bool,
+    cors: bytes = b"",
+) -> bytes:  # fmt: skip
     """
     The answer to a request that is refused, as bytes.
 
@@ -25,6 +26,7 @@ def render(
         date: The value of Date.
         connection: The value of Connection; empty for none.
         head_only: Leave the body out, as after HEAD.
+        cors: The lines of the CORS protocol, CRLF after each.
     """
     if is_oauth:
         status, headers, body = refusal(error)
@@ -35,6 +37,5 @@ def render(
     lines.append(f"Content-Length: {len(body)}\r\n")
     if connection:
         lines.append(f"Connection: {connection}\r\n")
-    lines.append("\r\n")
-    head = "".join(lines).encode("latin-1")
+    head = "".join(lines).encode("latin-1") + cors + b"\r\n"
     return head if head_only else head + body

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.config.route_path import path_fault
-from gateway.config.route_rules import _METHODS
+from gateway.config.route_rules import METHODS
 from gateway.edge.target import canonical
 from gateway.errors import GatewayError
 
@@ -68,7 +68,7 @@ def test_a_path_is_sound_exactly_when_the_edge_leaves_it_as_it_is(path: str, enc
     assert (path_fault(path, encoded_slash=encoded_slash) == "") is can_match, path_fault(path, encoded_slash=encoded_slash)
 
 
-@pytest.mark.parametrize("method", sorted(_METHODS))
+@pytest.mark.parametrize("method", sorted(METHODS))
 def test_each_method_that_a_route_may_name_can_arrive(method: str) -> None:
     """The parser takes it."""
     seen: list[bool] = []
