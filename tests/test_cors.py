@@ -77,5 +77,5 @@ def test_no_route_is_asked_for_a_method_that_none_could_take(value: bytes | None
 
 def test_only_lines_of_the_protocol_are_taken_out() -> None:
     """In any case, and no line whose name only begins alike."""
-    lines = [b"access-control-allow-origin: *\r\n", b"ACCESS-Control-Max-Age: 5\r\n", b"Access-Controls: x\r\n", b"Vary: Accept\r\n"]
-    assert without_cors(lines) == lines[2:]
+    others = [b"Access-Controls: x\r\n", b"Vary: Accept\r\n"]
+    assert without_cors([b"access-control-allow-origin: *\r\n", b"ACCESS-Control-Max-Age: 5\r\n", *others]) == others

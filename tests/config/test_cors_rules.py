@@ -21,10 +21,12 @@ def with_cors(cors: str, more: str = "") -> str:
         (APP, ""), ("http://localhost:3000", ""), ("https://[::1]:8443", ""), ("capacitor://localhost", ""), ("*", ""),
         ("http://10.0.0.7", ""), ("https://app.example.com:443", "browsers leave the default port out: remove :443"),
         ("http://app.example.com:80", "browsers leave the default port out: remove :80"), ("http://app.example.com:443", ""),
-        ("https://App.example.com", "browsers send origins in lower case"), ("null", "null is the origin of every sandboxed page"),
+        ("https://App.example.com", "browsers send origins in lower case"),
+        ("null", "null is the origin of every sandboxed page"),
         ("https://*.example.com", "origins have no wildcards"), ("app.example.com", "write an origin as browsers send it"),
         ("https://app.example.com/", "write an origin as browsers send it"), ("https://app.example.com:99999", "write an origin"),
-        ("https://app.example.com/x", "write an origin"), ("https://u@app.example.com", "write an origin"), ("", "write an origin"),
+        ("https://app.example.com/x", "write an origin"), ("https://u@app.example.com", "write an origin"),
+        ("", "write an origin"),
     ],
 )  # fmt: skip
 def test_an_origin_is_one_that_a_browser_sends(tmp_path: Path, origin: str, fault: str) -> None:
@@ -51,7 +53,9 @@ def test_what_could_never_work_or_would_open_too_much_is_refused(tmp_path: Path,
     assert found[0].startswith(f"config.yaml:{fault}"), found
 
 
-@pytest.mark.parametrize(("route", "refused"), [("methods: [GET, POST]", True), ("methods: [DELETE]", False), ("scopes: {GET: []}", True)])
+@pytest.mark.parametrize(
+    ("route", "refused"), [("methods: [GET, POST]", True), ("methods: [DELETE]", False), ("scopes: {GET: []}", True)]
+)
 def test_a_method_that_the_route_does_not_take_is_refused(tmp_path: Path, route: str, refused: bool) -> None:
     text = with_cors(f"{{origins: ['{APP}'], methods: [DELETE]}}", f"    {route}\n")
     assert [fault.partition(": ")[2] for fault in faults(tmp_path, text)] == [

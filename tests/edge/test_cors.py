@@ -114,7 +114,8 @@ async def test_what_the_upstream_says_of_cors_is_replaced_on_a_route_with_cors_a
     rig: Rig, framing: str, version: str
 ) -> None:
     """HTTP/1.1 framings of all kinds; Vary is added to."""
-    upstream = f"Access-Control-Allow-Origin: https://evil.test\r\naccess-control-allow-credentials: true\r\nVary: Accept\r\n{framing}"
+    theirs = "Access-Control-Allow-Origin: https://evil.test\r\naccess-control-allow-credentials: true\r\n"
+    upstream = f"{theirs}Vary: Accept\r\n{framing}"
     rig.origin.replies(f"HTTP/1.1 200 OK\r\n{upstream}".encode(), close=framing.startswith("\r\n"))
     client = await rig.client()
     answer = await client.ask(get("/v1/orders/7", f"Origin: {APP}", auth=True, version=version))
