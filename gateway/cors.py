@@ -59,7 +59,7 @@ class Cors:
 
     def _allow(self, origin: bytes | None) -> bytes:
         # A wildcard is the same for everybody, so that caches may share the answer.
-        return b"Access-Control-Allow-Origin: %b\r\n" % (b"*" if self._any else origin)
+        return b"Access-Control-Allow-Origin: %b\r\n" % (b"*" if self._any else origin or b"")
 
 
 def requested_method(value: bytes | None) -> bytes | None:
