@@ -16,7 +16,6 @@ from typing import Any
 from gateway.config.model import Config
 from gateway.edge.downstream import Downstream
 from gateway.edge.listener import Edge
-from gateway.edge.upstream import Upstream
 from gateway.guard.verdict import Verdict
 from gateway.oauth.records import AccessToken
 from gateway.oauth.tokens import digest_access, mint_access
@@ -70,7 +69,7 @@ async def measure(count: int, tokens: int) -> float:
     down = Downstream(edge)
     down.connection_made(Sink())  # type: ignore[arg-type]
     pool = edge.groups["legacy"].pools[0]
-    up = Upstream(pool)
+    up = pool.speak(pool)
     up.connection_made(Sink())  # type: ignore[arg-type]
     pool.release(up)
     heads = [

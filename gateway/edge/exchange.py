@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.errors import GatewayError
+
 if TYPE_CHECKING:  # the three classes hold each other by design; only names cross here
     from gateway.edge.downstream import Downstream
-    from gateway.edge.pool import Pool
     from gateway.edge.upstream import Upstream
     from gateway.guard.permit import Permit
     from gateway.routing import Match
+    from gateway.upstreams.pool import Pool
 
 
 class Exchange:
@@ -58,3 +60,17 @@ class Exchange:
         self.up: Upstream | None = None
         self.pool: Pool | None = None
         self.upstream_name = ""
+
+    # --- what `gateway.upstreams` tells the client's side -----------------------------------------------------------
+
+    def fail(self, error: GatewayError) -> None:
+        """It can't be completed."""
+        self.down.fail(self, error)
+
+    def queued(self) -> None:
+        """It has to wait for a connection."""
+        self.down.queued(self)
+
+    def leased(self) -> None:
+        """It was sent after a wait."""
+        self.down.leased(self)

@@ -17,14 +17,17 @@ from gateway.edge.acceptor import Acceptor
 from gateway.edge.downstream import Downstream
 from gateway.edge.exchange import Exchange
 from gateway.edge.head import Peer, RequestReader
-from gateway.edge.pool import Connect, Group, Pool, group_of
 from gateway.edge.target import Target, canonical, check_method
+from gateway.edge.upstream import Speaker
 from gateway.errors import AmbiguousTarget, GatewayError
 from gateway.guard.verdict import Verdict
 from gateway.oauth.tokens import AccessRef
 from gateway.routing import AUTHORITY, Match, Router
 from gateway.telemetry.accesslog import AccessLog
 from gateway.telemetry.metrics import Counter, Histogram, Registry
+from gateway.upstreams.group import Group, group_of
+from gateway.upstreams.pool import Pool
+from gateway.upstreams.ports import Connect
 
 TICK = 0.1
 """Seconds between two looks at the deadlines of all connections."""
@@ -94,8 +97,10 @@ class Edge:
         self.date = ""
         """The value of Date, renewed by each tick."""
         self.token_endpoint = f"{config.oauth.issuer.rstrip('/')}{config.oauth.prefix}/oauth/token"
-        self.groups: dict[str, Group] = {name: group_of(section) for name, section in config.upstreams.items()}
-        self.groups[AUTHORITY] = Group([Pool(AUTHORITY, b"gateway", connect_authority, limit=256, keepalive=30.0)])
+        self.groups: dict[str, Group] = {name: group_of(section, Speaker) for name, section in config.upstreams.items()}
+        self.groups[AUTHORITY] = Group([
+            Pool(AUTHORITY, b"gateway", connect_authority, Speaker(), limit=256, keepalive=30.0)
+        ])  # fmt: skip
         self._trusted = config.trusted_proxies
         self._max_connections = config.listen.max_connections
         self._access_log = access_log

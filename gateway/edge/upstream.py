@@ -16,12 +16,44 @@ from gateway.edge.head import MAX_RESPONSE_HEAD, BadResponse, ResponseReader
 from gateway.errors import UpstreamError
 
 if TYPE_CHECKING:
-    from gateway.edge.pool import Pool
+    from gateway.upstreams.pool import Pool
 
 MAX_INTERIM = 16
 """Most 1xx answers before the final one."""
 
+MAX_KNOWN_HEADS = 64
+"""Heads of answers that are remembered, of one target."""
+MAX_KNOWN_HEAD = 1024
+"""Longest of them, bytes."""
+
 _IDLE, _HEAD, _LENGTH, _CHUNKED, _UNTIL_CLOSE = range(5)
+
+
+class Speaker:
+    """Makes the connections to one target; they share what was read of its answers lately."""
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, ResponseReader] = {}
+
+    def __call__(self, pool: Pool) -> Upstream:
+        """A connection's protocol."""
+        return Upstream(pool, self)
+
+    def read_head(self, head: bytes) -> ResponseReader:
+        """
+        Read an answer's head; one that was read lately, to the byte, says the same again.
+
+        Raises:
+            BadResponse: It is malformed or ambiguous.
+        """
+        answer = self._heads.get(head)
+        if answer is None:
+            answer = ResponseReader(head)
+            if len(head) <= MAX_KNOWN_HEAD and not answer.personal:
+                if len(self._heads) >= MAX_KNOWN_HEADS:
+                    self._heads.clear()
+                self._heads[head] = answer
+        return answer
 
 
 class Upstream(asyncio.Protocol):
@@ -29,11 +61,12 @@ class Upstream(asyncio.Protocol):
 
     __slots__ = (
         "_buffer", "_chunked_out", "_decoder", "_interim", "_keep_alive", "_left", "_state", "closed", "exchange",
-        "idle_since", "paused", "pool", "transport", "used",
+        "idle_since", "paused", "pool", "speaker", "transport", "used",
     )  # fmt: skip
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, speaker: Speaker) -> None:
         self.pool = pool
+        self.speaker = speaker
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.exchange: Exchange | None = None
         self.used = 0
@@ -133,7 +166,7 @@ class Upstream(asyncio.Protocol):
             end += 4
             head = data if end == len(data) else data[:end]
             try:
-                answer = self.pool.read_head(head)
+                answer = self.speaker.read_head(head)
             except BadResponse as error:
                 self._broken(exchange, f"the answer's {error} is malformed")
                 return

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from gateway.edge import pool as pool_module
+from gateway.upstreams import pool as pool_module
 from tests.edge.rig import OK, Origin, OriginConnection, Rig, get, post
 from tests.servers import free_port
 

@@ -1,0 +1,1 @@
+"""Which target a request goes to, and the connections there: chosen, kept, bounded."""
