@@ -17,7 +17,7 @@ from gateway.authority import body, enrolment
 from gateway.authority.application import build
 from gateway.authority.hasher import Hasher
 from gateway.config.model import Config
-from gateway.edge import head, pool, target, upstream
+from gateway.edge import head, target, upstream
 from gateway.edge.listener import Edge
 from gateway.guard import bearer
 from gateway.oauth.accounts import MAX_PASSWORD, MIN_PASSWORD
@@ -27,6 +27,7 @@ from gateway.store.clients import RedisClients
 from gateway.store.steady import SILENCE
 from gateway.store.tokens import RedisTokens
 from gateway.telemetry.metrics import Registry
+from gateway.upstreams import pool
 from tests.ops.running import Gateway
 from tests.servers import ValkeyServer, fake_redis
 
