@@ -17,7 +17,7 @@ section 2.3.1).  256 bits exceed what RFC 6749 section 10.10 asks (2^-160); thei
 from __future__ import annotations
 
 import re
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass
 from hashlib import sha256
 from zlib import crc32
@@ -34,6 +34,7 @@ _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS = tuple(high + low for high in _BASE62 for low in _BASE62)
 """The 3,844 numbers of two base62 digits."""
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 PATTERN = r"gw(?:a_[a-z2-7]{3}[A-Za-z0-9_-]{43}|r_[a-z2-7]{3}[A-Za-z0-9_-]{65}|s_[A-Za-z0-9_-]{43})[0-9A-Za-z]{6}"
 """The published regular expression of everything that is secret here."""
@@ -64,8 +65,18 @@ class RefreshRef:
 
 
 def text(digest: bytes) -> str:
-    """Write bytes as unpadded base64url, as they stand in keys (32 bytes give 43 characters)."""
+    """Write bytes as unpadded base64url (32 bytes give 43 characters)."""
     return b2a_base64(digest, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
+
+
+def raw(value: str) -> bytes:
+    """
+    Read unpadded base64url, as `text` writes it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return a2b_base64(value.encode("ascii").translate(_STANDARD) + b"=" * (-len(value) % 4))
 
 
 def mint_partition(entropy: bytes) -> str:

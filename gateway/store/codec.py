@@ -4,6 +4,9 @@ Packed records: msgpack maps with keys of one letter, integers for times, space-
 Both sides write them, Python and the scripts.  Lua knows one kind of string and packs an empty table as an array, so
 everything is read as raw bytes here, ``[]`` counts as an empty map, and Python packs bytes as strings too.  A field that
 is not known is ignored here and kept by the scripts, so that versions N and N+1 can share a store.
+
+Of access tokens and chains there are millions, so they leave out what their key says: their ids of clients and credentials
+lack the first seven characters (``gwc_ppp``), and a chain id is its 16 bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Any
 import msgpack
 
 from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential
+from gateway.oauth.tokens import raw, text
 
 _KEPT = 1024
 """Of so many clients, credentials and sets of scopes it is remembered what their bytes say: most tokens are of few clients."""
@@ -35,6 +39,11 @@ class CorruptRecord(Exception):
 def join(words: frozenset[str]) -> str:
     """Write a set of scopes or permissions in its one normal form: sorted, single spaces."""
     return " ".join(sorted(words))
+
+
+def shorten(client_id_or_key: str) -> str:
+    """What a token's record keeps of an id: all but the kind and the partition."""
+    return client_id_or_key[7:]
 
 
 def encode_client(client: Client) -> bytes:
@@ -142,9 +151,9 @@ def decode_account(value: bytes) -> Account:
 def encode_token(token: AccessToken) -> bytes:
     """Pack an access token, as the scripts do."""
     return _pack({
-        "c": token.client_id,
-        "k": token.client_key,
-        "h": token.chain_id,
+        "c": shorten(token.client_id),
+        "k": shorten(token.client_key),
+        "h": raw(token.chain_id),
         "s": join(token.scopes),
         "e": token.epoch,
         "i": token.issued_at,
@@ -152,9 +161,9 @@ def encode_token(token: AccessToken) -> bytes:
     })  # fmt: skip
 
 
-def decode_token(value: bytes) -> AccessToken:
+def decode_token(value: bytes, partition: str) -> AccessToken:
     """
-    Unpack an access token.
+    Unpack an access token that lay in a partition.
 
     Raises:
         CorruptRecord: If the value is anything else.
@@ -162,9 +171,9 @@ def decode_token(value: bytes) -> AccessToken:
     try:
         get = msgpack.unpackb(value, raw=True).__getitem__
         return AccessToken(
-            str(get(b"c"), "ascii"),
-            str(get(b"k"), "ascii"),
-            str(get(b"h"), "ascii"),
+            f"gwc_{partition}{_rest(get(b'c'))}",
+            f"gwk_{partition}{_rest(get(b'k'))}",
+            _chain_id(get(b"h")),
             _words(get(b"s")),
             _number(get(b"e")),
             _number(get(b"i")),
@@ -174,9 +183,9 @@ def decode_token(value: bytes) -> AccessToken:
         raise CorruptRecord("token") from None
 
 
-def decode_chain(value: bytes, chain_id: str) -> Chain:
+def decode_chain(value: bytes, partition: str, chain_id: str) -> Chain:
     """
-    Unpack what introspection sees of a chain; only the scripts write one.
+    Unpack what introspection sees of a chain that lay in a partition; only the scripts write one.
 
     Raises:
         CorruptRecord: If the value is anything else.
@@ -184,8 +193,8 @@ def decode_chain(value: bytes, chain_id: str) -> Chain:
     try:
         get = msgpack.unpackb(value, raw=True).__getitem__
         return Chain(
-            client_id=str(get(b"c"), "ascii"),
-            client_key=str(get(b"k"), "ascii"),
+            client_id=f"gwc_{partition}{_rest(get(b'c'))}",
+            client_key=f"gwk_{partition}{_rest(get(b'k'))}",
             chain_id=chain_id,
             scopes=_words(get(b"s")),
             epoch=_number(get(b"e")),
@@ -200,6 +209,19 @@ def decode_chain(value: bytes, chain_id: str) -> Chain:
 def _pack(fields: Mapping[str, object]) -> bytes:
     packed: bytes = msgpack.packb(fields, use_bin_type=False)
     return packed
+
+
+def _rest(value: Any) -> str:
+    """The part of an id that a token's record keeps: 22 characters."""
+    if len(value) != 22:
+        raise ValueError
+    return str(value, "ascii")
+
+
+def _chain_id(value: Any) -> str:
+    if len(value) not in (0, 16):
+        raise ValueError
+    return text(value)
 
 
 def _number(value: Any) -> int:

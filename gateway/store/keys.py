@@ -7,16 +7,17 @@ Whatever one script touches carries the same Redis Cluster hash tag, in braces: 
     gw:ch:{ppp}:<chain>       refresh chain       gw:lu:{ppp}:<client_key>  when a credential last got a token
     gw:cl:{ppp}:<client_id>   client              gw:ac:{username}          account
     gw:ck:{ppp}:<client_key>  credential          gw:cm:{username}          somebody's claim of a username
+
+Digests (32 bytes) and chain ids (16 bytes) stand in keys as they are: there are millions of them, and base64url would be a
+third more.
 """
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode
-from binascii import Error as NotBase64
 from functools import lru_cache
 from typing import Literal
 
-from gateway.oauth.tokens import AccessRef, find_partition, text
+from gateway.oauth.tokens import AccessRef, find_partition, raw
 
 TokenName = tuple[Literal["token"], bytes]
 ClientName = tuple[Literal["client"], str]
@@ -37,15 +38,15 @@ class Keys:
 
     def token(self, ref: AccessRef) -> bytes:
         """The record of an access token."""
-        return self.tokens(ref.partition) + text(ref.digest).encode("ascii")
+        return self.tokens(ref.partition) + ref.digest
 
     def tokens(self, partition: str) -> bytes:
-        """What the keys of a partition's access tokens begin with; the digest in base64url follows."""
+        """What the keys of a partition's access tokens begin with; the digest follows."""
         return _in_partition(self._prefix, "at", partition, "")
 
     def chain(self, partition: str, chain_id: str) -> bytes:
         """The record of a chain of refresh tokens."""
-        return _in_partition(self._prefix, "ch", partition, chain_id)
+        return self.chains(partition) + raw(chain_id)
 
     def chains(self, partition: str) -> bytes:
         """What the keys of a partition's chains begin with."""
@@ -58,6 +59,10 @@ class Keys:
     def clients(self, partition: str) -> bytes:
         """What the keys of a partition's clients begin with."""
         return _in_partition(self._prefix, "cl", partition, "")
+
+    def clients_short(self, partition: str) -> bytes:
+        """What the keys of a partition's clients begin with, up to what a token's record keeps of a client id."""
+        return _in_partition(self._prefix, "cl", partition, f"gwc_{partition}")
 
     def credential(self, client_key: str) -> bytes:
         """The record of a credential."""
@@ -91,7 +96,7 @@ class Keys:
         """Read the key of an access token or a client, as invalidations name it; None for any other key."""
         name = key[len(self._token) + 5 :]  # behind "ppp}:"
         if key.startswith(self._token):
-            return _read_digest(name)
+            return ("token", name) if len(name) == 32 else None
         if key.startswith(self._client):
             return ("client", name.decode("ascii", "replace"))
         return None
@@ -107,11 +112,3 @@ def _of(prefix: str, kind: str, client_id_or_key: str) -> bytes:
 
 def _in_partition(prefix: str, kind: str, partition: str, name: str) -> bytes:
     return f"{prefix}:{kind}:{{{partition}}}:{name}".encode("ascii")
-
-
-def _read_digest(name: bytes) -> TokenName | None:
-    try:
-        digest = urlsafe_b64decode(name + b"=")
-    except NotBase64:
-        return None
-    return ("token", digest) if len(digest) == 32 else None

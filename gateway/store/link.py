@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gateway.errors import StoreUnavailable
@@ -94,7 +95,7 @@ class VerdictLink:
     def fetch_token(self, ref: AccessRef, done: TokenDone) -> None:
         """Look an access token up by digest."""
         self._tokens.value += 1
-        self._ask("token", self._keys.token(ref), decode_token, done)
+        self._ask("token", self._keys.token(ref), partial(decode_token, partition=ref.partition), done)
 
     def fetch_client(self, client_id: str, done: ClientDone) -> None:
         """Look a client up."""

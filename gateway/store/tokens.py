@@ -6,7 +6,7 @@ from hmac import compare_digest
 
 from gateway.oauth.ports import NewTokens, Refreshed, RefreshOutcome
 from gateway.oauth.records import AccessToken, Chain, Client
-from gateway.oauth.tokens import AccessRef, RefreshRef, text
+from gateway.oauth.tokens import AccessRef, RefreshRef, raw
 from gateway.store import codec
 from gateway.store.caller import Caller
 from gateway.store.clients import read_clock
@@ -40,12 +40,12 @@ class RedisTokens:
         """
         access, refresh, at = tokens.access, tokens.refresh, self._keys
         keys = [at.client(client.client_id), at.credential(client_key), at.token(access), at.last_used(client_key)]
-        args: list[Word] = [client_key, codec.join(scopes), text(access.digest), access_ttl_ms]
+        args: list[Word] = [client_key, codec.join(scopes), access.digest, access_ttl_ms]
         if refresh is None:
             args += ["", b"", 0, 0, b""]
         else:
             keys += [at.chain(refresh.partition, refresh.chain_id), at.live_chains(client.client_id)]
-            args += [refresh.chain_id, refresh.digest, refresh_ttl_ms, max_live_chains, at.chains(refresh.partition)]
+            args += [raw(refresh.chain_id), refresh.digest, refresh_ttl_ms, max_live_chains, at.chains(refresh.partition)]
         return bool(await _ISSUE(self._caller, keys, args) == 1)
 
     async def refresh(
@@ -69,8 +69,8 @@ class RedisTokens:
                 at.chain(presented.partition, presented.chain_id), at.live_chains(client_id), at.token(tokens.access),
             ],
             [
-                client_id, client_key, presented.chain_id, presented.digest, tokens.refresh.digest,
-                text(tokens.access.digest), tokens.sealed, codec.join(scopes or frozenset()), int(scopes is not None),
+                codec.shorten(client_id), client_key, raw(presented.chain_id), presented.digest, tokens.refresh.digest,
+                tokens.access.digest, tokens.sealed, codec.join(scopes or frozenset()), int(scopes is not None),
                 access_ttl_ms, grace_ms, at.tokens(presented.partition),
             ],
         )  # fmt: skip
@@ -86,7 +86,7 @@ class RedisTokens:
         if found is None:
             return None
         with answering("find_access"):
-            return codec.decode_token(found[0]), None if found[1] is None else codec.decode_client(found[1])
+            return codec.decode_token(found[0], ref.partition), None if found[1] is None else codec.decode_client(found[1])
 
     async def find_refresh(self, ref: RefreshRef) -> tuple[Chain, Client | None] | None:
         """The chain whose *current* refresh token this is, with its client; None for a spent or unknown one."""
@@ -94,14 +94,14 @@ class RedisTokens:
         if found is None:
             return None
         with answering("find_refresh"):
-            chain = codec.decode_chain(found[0], ref.chain_id)
+            chain = codec.decode_chain(found[0], ref.partition, ref.chain_id)
             if not compare_digest(chain.current, ref.digest):
                 return None
             return chain, None if found[1] is None else codec.decode_client(found[1])
 
     async def revoke_access(self, client_id: str, ref: AccessRef) -> bool:
         """End an access token if it is the client's; False (and nothing done) otherwise."""
-        args: list[Word] = [client_id, text(ref.digest), self._keys.chains(ref.partition)]
+        args: list[Word] = [codec.shorten(client_id), ref.digest, self._keys.chains(ref.partition)]
         return bool(await _REVOKE_ACCESS(self._caller, [self._keys.token(ref)], args) == 1)
 
     async def revoke_refresh(self, client_id: str, ref: RefreshRef) -> bool:
@@ -109,7 +109,7 @@ class RedisTokens:
         if client_id[4:7] != ref.partition:
             return False
         keys = [self._keys.chain(ref.partition, ref.chain_id), self._keys.live_chains(client_id)]
-        args: list[Word] = [client_id, ref.chain_id, self._keys.tokens(ref.partition)]
+        args: list[Word] = [codec.shorten(client_id), raw(ref.chain_id), self._keys.tokens(ref.partition)]
         return bool(await _REVOKE_CHAIN(self._caller, keys, args) == 1)
 
     async def now_ms(self) -> int:
@@ -117,7 +117,7 @@ class RedisTokens:
         return await read_clock(self._caller)
 
     async def _find(self, kind: str, key: bytes, partition: str) -> tuple[bytes, bytes | None] | None:
-        found = await _FIND_WITH_CLIENT(self._caller, [key], [kind, self._keys.clients(partition)])
+        found = await _FIND_WITH_CLIENT(self._caller, [key], [kind, self._keys.clients_short(partition)])
         return None if found is None else (found[0], found[1])
 
     @staticmethod

@@ -13,7 +13,7 @@ from gateway.errors import GatewayError
 from gateway.guard.verdict import Verdict
 from gateway.guard.verdicts import Verdicts
 from gateway.oauth.records import AccessToken, Client
-from gateway.oauth.tokens import AccessRef
+from gateway.oauth.tokens import AccessRef, text
 from gateway.store.codec import encode_client, encode_token
 from gateway.store.dial import Address
 from gateway.store.handshake import Login
@@ -40,7 +40,7 @@ def a_ref(number: int = 1) -> AccessRef:
 def a_token(number: int = 1, *, lives: float = 3600.0, client_id: str = CLIENT_ID) -> AccessToken:
     """The record of the n-th token; the number stands in its chain id."""
     now = int(time.time() * 1000)
-    return AccessToken(client_id, CLIENT_KEY, str(number), SCOPES, 0, now, now + int(lives * 1000))
+    return AccessToken(client_id, CLIENT_KEY, text(number.to_bytes(16, "big")), SCOPES, 0, now, now + int(lives * 1000))
 
 
 def write(server: ValkeyServer, *numbers: int, client: Client = CLIENT) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -18,14 +19,15 @@ CLIENT = Client(
     permissions=frozenset({"introspect:any"}), epoch=3, keys=("gwk_1", "gwk_2"), retired={"gwk_0": 5},
     issued_at=1_800_000_000_000,
 )  # fmt: skip
+KEY = "gwk_abcBBBBBBBBBBBBBBBBBBBBBB"
 CREDENTIAL = Credential("gwk_1", CLIENT.client_id, bytes(range(128, 160)), 1, 1_800_000_000_000)
 ACCOUNT = Account("a@b.c", "$argon2id$v=19$x", ("gwc_1",), 7)
-TOKEN = AccessToken(CLIENT.client_id, "gwk_1", "chain", frozenset({"x:y", "z"}), 2, 10, 20)
+TOKEN = AccessToken(CLIENT.client_id, KEY, "C" * 21 + "A", frozenset({"x:y", "z"}), 2, 10, 20)
 DECODERS = [
     (codec.decode_client, codec.encode_client(CLIENT)),
     (codec.decode_credential, codec.encode_credential(CREDENTIAL)),
     (codec.decode_account, codec.encode_account(ACCOUNT)),
-    (codec.decode_token, codec.encode_token(TOKEN)),
+    (partial(codec.decode_token, partition="abc"), codec.encode_token(TOKEN)),
 ]
 
 
@@ -33,7 +35,7 @@ def test_records_come_back_as_they_went_in() -> None:
     assert codec.decode_client(codec.encode_client(CLIENT)) == CLIENT
     assert codec.decode_credential(codec.encode_credential(CREDENTIAL)) == CREDENTIAL
     assert codec.decode_account(codec.encode_account(ACCOUNT, "claim")) == ACCOUNT
-    assert codec.decode_token(codec.encode_token(TOKEN)) == TOKEN
+    assert codec.decode_token(codec.encode_token(TOKEN), "abc") == TOKEN
 
 
 @given(st.binary(min_size=32, max_size=32))
@@ -44,9 +46,9 @@ def test_any_digest_survives(digest: bytes) -> None:
 
 def test_a_chain_is_read_from_what_lua_packs() -> None:
     packed = msgpack.packb(
-        {"c": "gwc_1", "k": "gwk_1", "s": "a b", "e": 1, "i": 2, "x": 3, "d": b"\xff" * 32, "a": []}, use_bin_type=False
+        {"c": "A" * 22, "k": "B" * 22, "s": "a b", "e": 1, "i": 2, "x": 3, "d": b"\xff" * 32, "a": []}, use_bin_type=False
     )
-    assert codec.decode_chain(packed, "id") == Chain("gwc_1", "gwk_1", "id", frozenset("ab"), 1, 2, 3, b"\xff" * 32)
+    assert codec.decode_chain(packed, "abc", "id") == Chain(CLIENT.client_id, KEY, "id", frozenset("ab"), 1, 2, 3, b"\xff" * 32)
 
 
 def test_lua_writes_an_empty_map_as_an_array() -> None:

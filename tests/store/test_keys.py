@@ -16,8 +16,8 @@ KEYS = Keys()
 
 
 def test_the_names_are_the_published_ones() -> None:
-    assert KEYS.token(REF) == b"gw:at:{abc}:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
-    assert KEYS.chain("abc", "chain") == b"gw:ch:{abc}:chain"
+    assert KEYS.token(REF) == b"gw:at:{abc}:" + bytes(range(32))
+    assert KEYS.chain("abc", "AAECAwQFBgcICQoLDA0ODw") == b"gw:ch:{abc}:" + bytes(range(16))
     assert KEYS.client(CLIENT_ID) == b"gw:cl:{abc}:" + CLIENT_ID.encode()
     assert KEYS.credential(CLIENT_KEY) == b"gw:ck:{abc}:" + CLIENT_KEY.encode()
     assert KEYS.live_chains(CLIENT_ID) == b"gw:cx:{abc}:" + CLIENT_ID.encode()
@@ -28,7 +28,7 @@ def test_the_names_are_the_published_ones() -> None:
 
 def test_all_of_a_client_shares_one_hash_tag() -> None:
     names = [
-        KEYS.token(REF), KEYS.chain("abc", "x"), KEYS.client(CLIENT_ID), KEYS.credential(CLIENT_KEY),
+        KEYS.token(REF), KEYS.chain("abc", "AAAA"), KEYS.client(CLIENT_ID), KEYS.credential(CLIENT_KEY),
         KEYS.live_chains(CLIENT_ID), KEYS.last_used(CLIENT_KEY), KEYS.tokens("abc"), KEYS.chains("abc"),
         KEYS.clients("abc"), KEYS.credentials("abc"),
     ]  # fmt: skip

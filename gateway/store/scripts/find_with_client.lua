@@ -1,7 +1,7 @@
 -- Read a record together with the client that it names.
 --
 -- KEYS[1]  credential, access token or chain
--- ARGV     1 kind of the record, 2 client prefix
+-- ARGV     1 kind of the record, 2 client prefix: what stands before the client id as the record keeps it
 --
 -- Reads the client under the prefix too (same hash tag).
 -- Returns {record, client or false}, both packed, or false when there is no such record.

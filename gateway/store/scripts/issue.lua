@@ -4,7 +4,7 @@
 -- KEYS[1]  client           KEYS[4]  last use of the credential
 -- KEYS[2]  credential       KEYS[5]  chain
 -- KEYS[3]  access token     KEYS[6]  index of the client's live chains
--- ARGV     1 client key, 2 scopes, 3 access digest (base64url), 4 access ttl (ms, > 0), 5 chain id ("" for none; then 6-8
+-- ARGV     1 client key, 2 scopes, 3 access digest, 4 access ttl (ms, > 0), 5 chain id ("" for none; then 6-8
 --          and KEYS 5-6 are not used), 6 refresh digest, 7 refresh ttl (ms, > 0), 8 most live chains (> 0), 9 chain prefix
 --
 -- Touches the chains under the prefix too (same hash tag).
@@ -50,7 +50,7 @@ end
 
 local expires = now + refresh_ttl
 local chain = {
-  c = client.c, k = client_key, s = scopes, e = client.e, i = now, x = expires, d = ARGV[6], a = { ARGV[3], now + access_ttl },
+  c = short(client.c), k = short(client_key), s = scopes, e = client.e, i = now, x = expires, d = ARGV[6], a = { ARGV[3], now + access_ttl },
 }
 store_chain(KEYS[5], chain, now)
 redis.call("ZADD", KEYS[6], expires, chain_id)

@@ -3,12 +3,14 @@
 -- Fields of the packed records (gateway/store/codec.py):
 --   client      c id, a account, n enabled (1/0), s scopes, p permissions, e epoch, k keys, r retired, i issued
 --   credential  c client id, k client key, d digest, i issued, x expires (0 never)
---   token       c client id, k client key, h chain id ("" none), s scopes, e epoch, i issued, x expires
---   chain       c client id, k client key, s scopes, e epoch, i issued, x expires, d current digest ("" none any more),
---               a live access tokens, oldest first: digest in base64url, expiry, digest, expiry, ...
+--   token       c client id*, k client key*, h chain id ("" none), s scopes, e epoch, i issued, x expires
+--   chain       c client id*, k client key*, s scopes, e epoch, i issued, x expires, d current digest ("" none any more),
+--               a live access tokens, oldest first: digest, expiry, digest, expiry, ...
 --               and since its first rotation: p previous digest, t when, q scopes asked for then, b sealed successor
 --               (absent without a grace), y expiry of the successor's access token
 --   account     u username, h password hash, c client ids, i issued, m the claim that it grew from
+-- * without its first seven characters, the kind and the partition, which the record's key says too.
+-- Digests and chain ids are bytes, here and in keys.
 -- A field that is not named here belongs to a newer version: it stays.
 
 local MAX_ACCESS = 256 -- live access tokens of one chain
@@ -51,8 +53,13 @@ local function may_act(client, client_key, credential)
   return client and client.n == 1 and position(client.k, client_key) and redis.call("EXISTS", credential) == 1
 end
 
+-- What tokens and chains keep of an id.
+local function short(id)
+  return string.sub(id, 8)
+end
+
 local function store_token(key, client, client_key, chain_id, scopes, now, ttl)
-  local token = { c = client.c, k = client_key, h = chain_id, s = scopes, e = client.e, i = now, x = now + ttl }
+  local token = { c = short(client.c), k = short(client_key), h = chain_id, s = scopes, e = client.e, i = now, x = now + ttl }
   redis.call("SET", key, cmsgpack.pack(token), "PXAT", now + ttl)
 end
 

@@ -3,8 +3,8 @@
 -- KEYS[1]  client           KEYS[4]  chain
 -- KEYS[2]  credential       KEYS[5]  index of the client's live chains
 -- KEYS[3]  last use         KEYS[6]  the new access token
--- ARGV     1 client id, 2 client key, 3 chain id, 4 digest presented, 5 digest of the successor, 6 new access digest
---          (base64url), 7 sealed successor, 8 scopes asked for, 9 whether any were ("1" / "0"), 10 access ttl (ms, > 0),
+-- ARGV     1 client id (short), 2 client key, 3 chain id, 4 digest presented, 5 digest of the successor, 6 new access digest,
+--          7 sealed successor, 8 scopes asked for, 9 whether any were ("1" / "0"), 10 access ttl (ms, > 0),
 --          11 grace (ms, 0 for none), 12 token prefix
 --
 -- Touches the chain's access tokens under the prefix too (same hash tag).
@@ -37,7 +37,7 @@ if
   or chain.d == ""
   or now >= chain.x
   or chain.e < client.e
-  or client.r[chain.k]
+  or client.r[string.sub(client_key, 1, 7) .. chain.k]
 then
   return { "unknown" }
 end
@@ -63,7 +63,7 @@ if presented == chain.d then
   end
 
   -- The new tokens are issued with the credential that was presented now: retiring that one ends them.
-  chain.k, chain.d, chain.p, chain.t, chain.a = client_key, ARGV[5], presented, now, live
+  chain.k, chain.d, chain.p, chain.t, chain.a = short(client_key), ARGV[5], presented, now, live
   chain.q, chain.y, chain.b = asked, now + access_ttl, grace > 0 and ARGV[7] or nil
   store_chain(KEYS[4], chain, now)
   return { "rotated", asked }

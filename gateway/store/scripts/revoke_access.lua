@@ -1,7 +1,7 @@
 -- End an access token if it is the client's.
 --
 -- KEYS[1]  access token
--- ARGV     1 client id, 2 its digest (base64url), 3 chain prefix
+-- ARGV     1 client id (short), 2 its digest, 3 chain prefix
 --
 -- Touches the token's chain under the prefix too (same hash tag).
 -- Returns 1 when it was ended, 0 when there is none or it is another client's.

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  chain
 -- KEYS[2]  index of the client's live chains
--- ARGV     1 client id, 2 chain id, 3 token prefix
+-- ARGV     1 client id (short), 2 chain id, 3 token prefix
 --
 -- Touches the chain's access tokens under the prefix too (same hash tag).
 -- Returns 1 when it was ended, 0 when there is none or it is another client's.
