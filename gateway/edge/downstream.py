@@ -29,6 +29,7 @@ from gateway.errors import (
     GatewayError,
     HeadTooLarge,
     InvalidToken,
+    MalformedCredentials,
     MethodNotAllowed,
     OriginNotAllowed,
     PayloadTooLarge,
@@ -205,6 +206,9 @@ class Downstream(asyncio.Protocol):
                 return
             self._resolve(reader, reader.method)
             self._decide(reader)
+        except MalformedCredentials as error:
+            self._find_route(reader)
+            self._refuse(error)
         except GatewayError as error:
             self._refuse(error)
 
@@ -245,6 +249,13 @@ class Downstream(asyncio.Protocol):
         route = self._match.route
         if route.max_body >= 0 and (reader.content_length or 0) > route.max_body:
             raise PayloadTooLarge
+
+    def _find_route(self, reader: RequestReader) -> None:
+        """Whose refusal it is, where the head was refused before its target was looked at: the OAuth endpoints have their own."""
+        try:
+            self._resolve(reader, reader.method)
+        except GatewayError:
+            pass  # the first fault is the one to tell
 
     def _decide(self, reader: RequestReader) -> None:
         """Let the request pass, refuse it, or ask the store first."""

@@ -47,6 +47,8 @@ _HOP_BY_HOP = (
 _IDENTITY = (b"x-client-id", b"x-client-scopes")
 _SPOOFABLE = (
     b"x-real-ip", b"x-client-ip", b"x-original-url", b"x-original-uri", b"x-original-method", b"x-rewrite-url", b"x-client-cert",
+    # A back end that obeys one of these would run a method that neither route nor scopes were asked about (S29).
+    b"x-http-method-override", b"x-http-method", b"x-method-override",
 )  # fmt: skip
 _FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id", b"via")
 _OURS = (b"x-forwarded-", b"x-gateway-")
@@ -160,6 +162,8 @@ class RequestReader:
         except HttpParserUpgrade:
             self._parser = HttpRequestParser(self)
         except HttpParserError:
+            if self._te is not None:
+                self._settle_coding(self._te)  # 501 where all that is wrong is a coding that we do not speak
             # The text of the error quotes the client's bytes: neither the answer nor the log shows it.
             raise BadRequest("The request head is malformed") from None
         self._settle()
@@ -178,10 +182,11 @@ class RequestReader:
         """
         Whether the header lines are the last ones with another bearer token in its place, as a proxy in front of us sends them.
 
-        The token is then the one thing to take from them; it holds no character that could end its line.
+        The token is then the one thing to take from them; it holds no character that could end its line.  Beyond the length of a
+        line the limits may be exceeded by it, so that is read as ever.
         """
         before, after = self._before_token, self._after_token
-        if not before or not fields.startswith(before) or not fields.endswith(after):
+        if not before or len(fields) > MAX_LINE or not fields.startswith(before) or not fields.endswith(after):
             return False
         token = fields[len(before) : len(fields) - len(after)]
         if len(token) > MAX_TOKEN or B64TOKEN.fullmatch(token) is None:
