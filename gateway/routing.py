@@ -30,7 +30,8 @@ class Route:
 
     __slots__ = (
         "_matches", "allow", "between_bytes", "connect", "cors", "first_byte", "forward_authorization", "hosts", "is_oauth",
-        "max_body", "methods", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method", "upstream",
+        "max_body", "methods", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method", "streams",
+        "upstream",
     )  # fmt: skip
 
     def __init__(self, section: RouteSection, *, own: bool = False) -> None:
@@ -56,8 +57,11 @@ class Route:
         """Bytes; -1: unlimited."""
         self.connect = section.timeouts.connect.total_seconds()
         self.first_byte = section.timeouts.first_byte.total_seconds()
-        self.between_bytes = section.timeouts.between_bytes.total_seconds()
         self.cors = Cors(section.cors, self.methods) if section.cors is not None else None
+        self.streams = section.streams
+        """None where no upgrade is allowed."""
+        silence = section.streams.idle if section.streams is not None else section.timeouts.between_bytes
+        self.between_bytes = silence.total_seconds()
 
 
     def match(self, method: str) -> Match:

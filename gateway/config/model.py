@@ -164,6 +164,19 @@ class Cors(Section):
     """How long a browser may remember what it was allowed."""
 
 
+class Streams(Section):
+    """WebSocket and other long exchanges of a route: how long they last, and how many there may be."""
+
+    until: Literal["token", "close"] = "token"
+    """``token``: a stream ends when its token expires, is revoked or loses a scope; ``close``: only its begin is authorized."""
+    max_per_client: Annotated[int, Field(ge=1), AS_WHOLE] = 100
+    """Requests and tunnels that a client (on public routes: an address) may have under way here, per worker; above it 429."""
+    idle: SomeTime = timedelta(minutes=5)
+    """Longest silence, both ways together, of a tunnel; for answers and bodies it stands in for timeouts.between_bytes."""
+    subprotocol: Flag = False
+    """Whether a browser's WebSocket may pass its token as subprotocols: ``new WebSocket(url, ["bearer", TOKEN, "chat"])``."""
+
+
 class Route(Section):
     """Which requests go where, and what they need."""
 
@@ -191,6 +204,8 @@ class Route(Section):
     """How long we wait for the upstream."""
     cors: Cors | None = None
     """Which web origins may call it from a browser; the gateway then answers preflights.  Default: the upstream's matter."""
+    streams: Streams | None = None
+    """Allow ``Upgrade: websocket`` here, and bound what streams; ``{}`` for the defaults.  Without it there are no upgrades."""
 
     @model_validator(mode="after")
     def _public_needs_no_scopes(self) -> Route:

@@ -68,6 +68,20 @@ def _scopes_by_method(draft: Draft, number: int, route: Route, by_method: Mappin
             yield draft.fault(message, "routes", number, "scopes")
 
 
+def streams(draft: Draft) -> Iterator[Fault]:
+    """A WebSocket begins with a GET, and a token is passed where one is asked."""
+    for number, route in draft.routes:
+        if route.streams is None or not route.streams.subprotocol:
+            continue
+        served = _served(_taken(route))
+        if served and "GET" not in served:
+            message = "a WebSocket begins with a GET, which this route does not take"
+            yield draft.fault(message, "routes", number, "streams", "subprotocol")
+        elif route.public:
+            message = "a public route asks no token, so none can be passed: remove public or this"
+            yield draft.fault(message, "routes", number, "streams", "subprotocol")
+
+
 def duplicates(draft: Draft) -> Iterator[Fault]:
     """No two routes take the same request: the later one could never match."""
     by_path: dict[str, list[tuple[int, Route]]] = {}

@@ -16,13 +16,15 @@ class Permit:
     Attributes:
         client_id: Who calls; empty on a public route.
         identity: The header lines that tell the upstream so; empty on a public route.
+        deadline: Event-loop seconds at which its token is dead; infinite on a public route.
     """
 
-    __slots__ = ("client_id", "identity")
+    __slots__ = ("client_id", "deadline", "identity")
 
-    def __init__(self, client_id: str, identity: bytes) -> None:
+    def __init__(self, client_id: str, identity: bytes, deadline: float) -> None:
         self.client_id = client_id
         self.identity = identity
+        self.deadline = deadline
 
 
 def permit(match: Match, verdict: Verdict, now: float) -> Permit:
@@ -45,10 +47,10 @@ def permit(match: Match, verdict: Verdict, now: float) -> Permit:
         raise InsufficientScope(scopes)
     if match.scopes_any and match.scopes_any.isdisjoint(verdict.scopes):
         raise InsufficientScope(match.scopes_any)
-    return Permit(verdict.client_id, verdict.identity)
+    return Permit(verdict.client_id, verdict.identity, verdict.deadline)
 
 
-_PUBLIC = Permit("", b"")
+_PUBLIC = Permit("", b"", float("inf"))
 
 
 def permit_public(match: Match) -> Permit:

@@ -26,6 +26,19 @@ class Listener(Protocol):
         """FLUSHALL, a lost link, or a link that is up anew: nothing that was read before is confirmed any more."""
 
 
+class Nobody:
+    """A `Listener` that does nothing."""
+
+    def token_changed(self, digest: bytes) -> None:
+        """Nobody cares."""
+
+    def client_changed(self, client_id: str) -> None:
+        """Nobody cares."""
+
+    def everything_changed(self) -> None:
+        """Nobody cares."""
+
+
 class Facts(Protocol):
     """
     Look-ups that the store confirms and whose invalidation follows in order.

@@ -20,7 +20,7 @@ from functools import partial
 from itertools import islice
 
 from gateway.errors import GatewayError, InvalidToken, StoreUnavailable
-from gateway.guard.ports import Facts
+from gateway.guard.ports import Facts, Listener, Nobody
 from gateway.guard.verdict import Verdict
 from gateway.oauth.records import AccessToken, Client, is_backed
 from gateway.oauth.tokens import AccessRef
@@ -82,6 +82,8 @@ class Verdicts:
         self._tokens_changed = invalidations(kind="token")
         self._clients_changed = invalidations(kind="client")
         self._all_changed = invalidations(kind="everything")
+        self.watcher: Listener = Nobody()
+        """Hears every change after this cache did, whether it kept anything of it or not."""
         facts.listener = self
 
     def find(self, digest: bytes, now: float) -> Verdict | None:
@@ -116,6 +118,7 @@ class Verdicts:
         lookup = self._lookups.get(digest)
         if lookup is not None and lookup.token is not None:
             lookup.stale = True
+        self.watcher.token_changed(digest)
 
     def client_changed(self, client_id: str) -> None:
         """Forget a client and all its tokens.  Whoever waits for its record gets it as it is after the change."""
@@ -124,6 +127,7 @@ class Verdicts:
         if bearer is not None:
             for digest in bearer.digests:
                 self._kept.pop(digest, None)
+        self.watcher.client_changed(client_id)
 
     def everything_changed(self) -> None:
         """Forget all, and read again whatever was read but not yet joined."""
@@ -132,6 +136,7 @@ class Verdicts:
         self._bearers.clear()
         for lookup in self._lookups.values():
             lookup.stale = lookup.token is not None
+        self.watcher.everything_changed()
 
     # --- one look-up: token, then client, then the join --------------------------------------------------------------
 

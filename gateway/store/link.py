@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from gateway.errors import StoreUnavailable
-from gateway.guard.ports import ClientDone, Listener, TokenDone
+from gateway.guard.ports import ClientDone, Listener, Nobody, TokenDone
 from gateway.oauth.tokens import AccessRef
 from gateway.store.codec import decode_client, decode_token
 from gateway.store.dial import Address, dial
@@ -45,7 +45,7 @@ class VerdictLink:
         log: logging.Logger | None = None,
     ) -> None:
         """``timeout``: seconds after which a look-up fails at the latest."""
-        self.listener = _Nobody()
+        self.listener = Nobody()  # nothing was read either
         self._address = address
         self._keys = Keys(prefix)
         self._log = log or logging.getLogger("gateway.store")
@@ -188,16 +188,3 @@ class VerdictLink:
                 self.listener.token_changed(name[1])
             else:
                 self.listener.client_changed(name[1])
-
-
-class _Nobody:
-    """Hears for a link that nobody listens to yet: nothing was read either."""
-
-    def token_changed(self, digest: bytes) -> None:
-        pass
-
-    def client_changed(self, client_id: str) -> None:
-        pass
-
-    def everything_changed(self) -> None:
-        pass

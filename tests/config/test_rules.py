@@ -53,6 +53,14 @@ def check(folder: Path, text: str, fault: str) -> None:
         ("{path: /a, upstream: legacy, methods: [GET, PROPFIND]}", ""),
         ("{path: /a, upstream: legacy, methods: [GET, FETCH]}", "7:49: routes[1].methods[1]: the gateway takes no requests"),
         ("{path: /a, upstream: legacy, methods: [CONNECT]}", "7:44: routes[1].methods[0]: the gateway takes no requests"),
+        ("{path: /a, upstream: legacy, methods: [POST], streams: {subprotocol: true}}", "7:74: routes[1].streams.subprotocol: a Web"),
+        ("{path: /a, upstream: legacy, scopes: {POST: []}, streams: {subprotocol: true}}", "7:77: routes[1].streams.subprotocol: a W"),
+        ("{path: /a, upstream: legacy, public: true, streams: {subprotocol: true}}", "7:71: routes[1].streams.subprotocol: a public"),
+        ("{path: /a, upstream: legacy, methods: [GET], streams: {subprotocol: true}}", ""),
+        ("{path: /a, upstream: legacy, methods: [POST], streams: {}}", ""),
+        ("{path: /a, upstream: legacy, streams: {until: death}}", "7:51: routes[1].streams.until: write one of"),
+        ("{path: /a, upstream: legacy, streams: {max_per_client: 0}}", "7:60: routes[1].streams.max_per_client:"),
+        ("{path: /a, upstream: legacy, streams: {idle: 0s}}", "7:50: routes[1].streams.idle:"),
     ],
 )
 def test_a_route_that_could_never_match_is_refused(tmp_path: Path, route: str, fault: str) -> None:
