@@ -73,8 +73,8 @@ def streams(draft: Draft) -> Iterator[Fault]:
     for number, route in draft.routes:
         if route.streams is None or not route.streams.subprotocol:
             continue
-        served = _served(_taken(route))
-        if served and "GET" not in served:
+        methods = served(taken(route))
+        if methods and "GET" not in methods:
             message = "a WebSocket begins with a GET, which this route does not take"
             yield draft.fault(message, "routes", number, "streams", "subprotocol")
         elif route.public:
