@@ -14,8 +14,10 @@ from urllib.parse import unquote
 
 from gateway.config.model import Config
 from gateway.config.model import Route as RouteSection
+from gateway.config.reach import kept_out, sent_path
 from gateway.cors import Cors
 from gateway.errors import MethodNotAllowed, RouteNotFound
+from gateway.rewriting import rewriting
 
 AUTHORITY = "authority"
 """Name of the upstream that serves the gateway's own endpoints; no configured upstream can have a route to it."""
@@ -32,6 +34,7 @@ class Route:
         "_matches", "allow", "between_bytes", "connect", "cors", "first_byte", "forward_authorization", "hosts", "is_oauth",
         "max_body", "methods", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method", "streams",
         "upstream",
+        "kept_out", "preserve_host", "rewriting",
     )  # fmt: skip
 
     def __init__(self, section: RouteSection, *, own: bool = False) -> None:
@@ -62,7 +65,11 @@ class Route:
         """None where no upgrade is allowed."""
         silence = section.streams.idle if section.streams is not None else section.timeouts.between_bytes
         self.between_bytes = silence.total_seconds()
-
+        self.rewriting = rewriting(section.path, section.strip_prefix, section.rewrite)
+        """How the upstream's paths differ from the clients'; None: not at all."""
+        self.preserve_host = section.preserve_host
+        self.kept_out: tuple[str, ...] | None = None
+        """Paths at the upstream, read leniently, that other routes ask more for; `Router` fills it in."""
 
     def match(self, method: str) -> Match:
         """The match of this route for a method that it takes; kept for the methods that everybody uses."""
@@ -102,6 +109,9 @@ class Router:
         self._exact: dict[str, list[Route]] = {}
         for route in [*self.own, *self.routes]:
             self._exact.setdefault(route.path, []).append(route)
+        for route, section in zip(self.routes, config.routes, strict=True):
+            paths = [_lenient(sent_path(other)) for other in kept_out(section, config.routes, config.upstreams)]
+            route.kept_out = tuple(paths) or None
         self._folded = {_lenient(path): path for path in self._exact}
         self._plain = all(reading == path for reading, path in self._folded.items())
         for entries in self._exact.values():
@@ -127,6 +137,8 @@ class Router:
             raise RouteNotFound(reason="decoded, or with case folded, the path is one of a more specific route")
         for route in found:
             if not route.methods or method in route.methods:
+                if route.kept_out is not None:
+                    _keep_out(route.kept_out, route, path)
                 return route.match(method)
         raise MethodNotAllowed(frozenset().union(*(route.methods for route in found)))
 
@@ -154,6 +166,14 @@ class Router:
             return False
         length = len(_lenient(at))
         return any(len(candidate) > length for candidate in _candidates(reading) if candidate in self._folded)
+
+
+def _keep_out(kept_out: tuple[str, ...], route: Route, path: str) -> None:
+    """Refuse what would reach, by the path that is sent, resources for which another route asks more."""
+    sent = route.rewriting.forward(path.encode("ascii")).decode("ascii") if route.rewriting is not None else path
+    reading = _lenient(sent)
+    if any(reading.startswith(other) if other.endswith("/") else reading == other for other in kept_out):
+        raise RouteNotFound(reason="rewritten, the path is one of a route that asks more")
 
 
 def _lenient(path: str) -> str:

@@ -31,6 +31,7 @@ from gateway.config.values import (
     Secret,
     Size,
     SomeTime,
+    StripPrefix,
 )
 
 
@@ -198,6 +199,12 @@ class Route(Section):
     """What this back end needs although it is ambiguous: semicolon, encoded_slash, double_slash, underscore_headers."""
     forward_authorization: Flag = False
     """Whether the client's Authorization header is passed on."""
+    strip_prefix: StripPrefix = False
+    """What the upstream does not know of the path: true for the route's own path, or a beginning of it, like /api."""
+    rewrite: str | None = None
+    """Path that the upstream gets in place of the route's own: /legacy/ for /api/; on an exact route the whole path."""
+    preserve_host: Flag = False
+    """Whether the upstream gets the client's Host; by default the target's own.  List ``hosts`` beside it."""
     max_body: Size | None = None
     """Largest request body; more is 413.  Default: unlimited, as bodies are streamed."""
     timeouts: Timeouts = Timeouts()

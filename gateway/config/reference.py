@@ -104,6 +104,8 @@ def _scalar_kind(annotation: Any, metadata: list[Any]) -> str:
     shown = repr(annotation) + repr(metadata)
     if values.parse_size.__name__ in shown:
         return "size"
+    if values.parse_strip_prefix.__name__ in shown:
+        return "`true` or path"
     if SecretStr in arms or "SecretStr" in shown:
         return "secret"
     return next((name for kind, name in names.items() if kind in arms), "path" if "Path" in shown else "text")

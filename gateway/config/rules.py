@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from gateway.config import cors_rules, listener_rules, oauth_rules, route_rules, store_rules
+from gateway.config import cors_rules, listener_rules, oauth_rules, rewrite_rules, route_rules, store_rules
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
 
@@ -35,6 +35,9 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (route_rules.upstreams_known, ("routes", "upstreams")),
     (route_rules.own_endpoints, ("routes", "oauth.prefix", "oauth.registration_paths")),
     (cors_rules.cors, ("routes",)),
+    (rewrite_rules.paths, ("routes",)),
+    (rewrite_rules.reach, ("routes", "upstreams")),
+    (rewrite_rules.preserved_hosts, ("routes", "upstreams")),
     (route_rules.scopes_declared, ("routes", "oauth.scopes", "oauth.default_scopes")),
 )
 _WHEN_SOUND: tuple[Rule, ...] = (route_rules.upstreams_used,)

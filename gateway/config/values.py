@@ -51,6 +51,15 @@ def parse_flag(value: object) -> bool:
     return value == "true"
 
 
+def parse_strip_prefix(value: object) -> bool | str:
+    """Read ``true``, ``false`` or a path."""
+    if value in ("true", "false"):
+        return value == "true"
+    if not isinstance(value, bool | str):
+        raise ValueError("write true, or the part of the path to remove, like /api")
+    return value
+
+
 def parse_whole(value: object) -> int:
     """Read decimal digits, quoted or not; pydantic alone would take true, 8e3 and 8_000 too."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -101,6 +110,7 @@ def write_duration(value: timedelta) -> str:
 
 
 Flag = Annotated[bool, BeforeValidator(parse_flag)]
+StripPrefix = Annotated[bool | str, BeforeValidator(parse_strip_prefix)]
 AS_WHOLE = BeforeValidator(parse_whole)
 """Stands last in an ``Annotated``, behind bounds: in front of them the JSON Schema would lose these."""
 _READ_DURATION = BeforeValidator(parse_duration, json_schema_input_type=Annotated[str, Field(pattern=DURATION_PATTERN)])

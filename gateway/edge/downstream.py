@@ -313,6 +313,9 @@ class Downstream(asyncio.Protocol):
             self, match, granted, reader.method + b" " + target.forward, tail, request_id, self._started,
             has_body=has_body, http10=reader.http10,
         )  # fmt: skip
+        exchange.asked = target.asked
+        if route.preserve_host and reader.host:
+            exchange.host = b" HTTP/1.1\r\nHost: " + reader.host + b"\r\n"
         self._exchange = exchange
         if has_body:
             self._state = _BODY

@@ -25,13 +25,17 @@ class Exchange:
             of an answer may be replaced once (RFC 9112 section 9.3.1).
         answered: The head of the final answer went to the client: from here on a failure can only cut.
         sent_all: The request's body is complete.
+        asked: The client's canonical target, whatever is sent.
+        host: What stands between target and other header lines where that is not the target's own to say; else None.
         over: Finished, failed or abandoned; whoever finds it so does nothing more.
     """
 
     __slots__ = (
-        "answered", "down", "head_only", "http10", "match", "over", "permit", "pool", "received", "renewed", "repeatable",
-        "request_id", "sent", "sent_all", "start", "started", "status", "tail", "targets_tried", "up", "upstream_name",
+        "answered", "asked", "down", "head_only", "host", "http10", "match", "over", "permit", "pool", "received", "renewed",
+        "repeatable", "request_id", "sent", "sent_all", "start", "started", "status", "tail", "targets_tried", "up",
+        "upstream_name",
     )  # fmt: skip
+    asked: bytes
 
     def __init__(
         self, down: Downstream, match: Match, permit: Permit, start: bytes, tail: bytes, request_id: str, started: float,
@@ -43,6 +47,7 @@ class Exchange:
         self.start = start
         self.tail = tail
         self.request_id = request_id
+        self.host: bytes | None = None
         self.started = started
         self.http10 = http10
         self.head_only = match.method == "HEAD"

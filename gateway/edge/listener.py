@@ -17,7 +17,7 @@ from gateway.edge.acceptor import Acceptor
 from gateway.edge.downstream import Downstream
 from gateway.edge.exchange import Exchange
 from gateway.edge.head import Peer, RequestReader
-from gateway.edge.target import Target, canonical, check_method
+from gateway.edge.target import Target, canonical, check_method, rewritten
 from gateway.edge.upstream import Speaker
 from gateway.errors import AmbiguousTarget, GatewayError
 from gateway.guard.verdict import Verdict
@@ -182,6 +182,8 @@ class Edge:
         check_method(method)
         target = canonical(raw)
         match = self._match(host, method, target)
+        if match.route.rewriting is not None:
+            target = rewritten(target, match.route.rewriting)
         if len(raw) <= 256 and b"?" not in raw:
             if len(self._known) >= MAX_KNOWN_TARGETS:
                 self._known.clear()
@@ -194,7 +196,7 @@ class Edge:
         stats = self._stats[route.name]
         stats.latency.observe(seconds)
         stats.count(exchange.status)
-        path = exchange.start.partition(b" ")[2].partition(b"?")[0].decode("ascii")
+        path = exchange.asked.partition(b"?")[0].decode("ascii")
         self._access_log.add(
             peer.address, exchange.match.method, path, exchange.status, seconds, route.name, exchange.permit.client_id,
             exchange.upstream_name, exchange.request_id, exchange.received, exchange.sent, refusal,
@@ -246,8 +248,8 @@ class Edge:
         """Route a canonical target; an ambiguous one is refused as such unless its route allows it."""
         try:
             match = self.router.match(host, method.decode("ascii"), target.path)
-        except GatewayError:
-            if target.needs:
+        except GatewayError as error:
+            if target.needs and not error.reason:
                 raise _ambiguous(target.needs) from None
             raise
         refused = target.needs - match.route.allow

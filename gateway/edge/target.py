@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from gateway.errors import AmbiguousTarget, BadRequest, MethodNotAllowed, UriTooLong
+from gateway.rewriting import Rewriting
 
 MAX_TARGET = 8 * 1024
 """Longest request target, bytes."""
@@ -39,15 +40,17 @@ class Target:
 
     Attributes:
         path: What is matched: the canonical path with path parameters cut off.
-        forward: What is sent: the canonical path and the query.
+        asked: The canonical path and the query.
+        forward: What is sent: the same, but for a route that rewrites paths.
         needs: The ``allow:`` words without which the route must refuse it.
     """
 
-    __slots__ = ("forward", "needs", "path")
+    __slots__ = ("asked", "forward", "needs", "path")
 
-    def __init__(self, path: str, forward: bytes, needs: frozenset[str] = _NOTHING) -> None:
+    def __init__(self, path: str, asked: bytes, needs: frozenset[str] = _NOTHING) -> None:
         self.path = path
-        self.forward = forward
+        self.asked = asked
+        self.forward = asked
         self.needs = needs
 
 
@@ -81,6 +84,22 @@ def canonical(raw: bytes) -> Target:
     path, needs = _canonical_path(path)
     match_path = _without_parameters(path) if b";" in path or b"%3B" in path else path
     return Target(match_path.decode("ascii"), path + mark + query, needs)
+
+
+def rewritten(target: Target, rewriting: Rewriting) -> Target:
+    """
+    The same target with another path to send; its dot-segments are none, since what was asked for has none.
+
+    Raises:
+        AmbiguousTarget: The new path begins with an encoded slash, which a back end may take for ``//host``.
+    """
+    path, mark, query = target.asked.partition(b"?")
+    sent = rewriting.forward(path)
+    if sent.startswith((b"/%2F", b"/%5C")):
+        raise AmbiguousTarget("The path that would be sent begins with an encoded slash", rule="leading_slash")
+    changed = Target(target.path, target.asked, target.needs)
+    changed.forward = sent + mark + query
+    return changed
 
 
 def origin_form(raw: bytes, host: bytes) -> bytes:

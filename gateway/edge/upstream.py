@@ -92,7 +92,7 @@ class Upstream(asyncio.Protocol):
         self.used += 1
         self._state = _HEAD
         self._interim = 0
-        self.transport.write(exchange.start + self.pool.head + exchange.tail)
+        self.transport.write(exchange.start + (exchange.host or self.pool.head) + exchange.tail)
         if self.paused:
             exchange.down.pause_body()
 

@@ -1,0 +1,70 @@
+"""
+What a rewritten path may reach: another route's resources behind its back.
+
+With ``/pub/ → /`` a request for ``/pub/admin/x`` arrives as ``/admin/x``, past the route for ``/admin/`` and what that one asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from gateway.config.model import Route, Upstream
+from gateway.rewriting import rewriting
+
+
+def sent_path(route: Route) -> str:
+    """The path that the upstream gets for the route's own; with a slash at its end it stands for everything below."""
+    change = rewriting(route.path, route.strip_prefix, route.rewrite)
+    return change.forward(route.path.encode("ascii")).decode("ascii") if change else route.path
+
+
+def kept_out(route: Route, others: Iterable[Route], upstreams: Mapping[str, Upstream]) -> Iterator[Route]:
+    """
+    The routes that ask more than ``route`` does, and whose resources it would reach by a rewritten path.
+
+    Only what lies *below* the path that ``route`` sends counts: who writes the very path of another route means it.
+    """
+    sent = sent_path(route)
+    if not sent.endswith("/") or not route.path.endswith("/"):
+        return
+    for other in others:
+        theirs = sent_path(other)
+        if (
+            (sent != route.path or theirs != other.path)  # else the router itself compares the two
+            and theirs.casefold() != sent.casefold()
+            and theirs.casefold().startswith(sent.casefold())
+            and f"{route.path}{theirs[len(sent):]}" != other.path  # nor where such a request matches the other route
+            and _meet(route, other, upstreams)
+            and _asks_more(other, route)
+        ):
+            yield other
+
+
+def _meet(one: Route, other: Route, upstreams: Mapping[str, Upstream]) -> bool:
+    def targets(route: Route) -> Collection[str]:
+        return upstreams[route.upstream].targets if route.upstream in upstreams else ()
+
+    return one.upstream == other.upstream or not set(targets(one)).isdisjoint(targets(other))
+
+
+def _asks_more(other: Route, than: Route) -> bool:
+    if other.public or than.public:
+        return than.public and not other.public
+    certain = _certain(than)
+    if not _needed(other) <= certain:
+        return True
+    any_of = set(other.scopes_any)
+    sure = not any_of.isdisjoint(certain) or (than.scopes_any and set(than.scopes_any) <= any_of)
+    return bool(any_of) and not sure
+
+
+def _needed(route: Route) -> set[str]:
+    """What a token needs for some method."""
+    lists = route.scopes.values() if isinstance(route.scopes, Mapping) else [route.scopes]
+    return {scope for scopes in lists for scope in scopes}
+
+
+def _certain(route: Route) -> set[str]:
+    """What every token has that passes, whatever the method."""
+    lists = list(route.scopes.values()) if isinstance(route.scopes, Mapping) else [route.scopes]
+    return set(lists[0]).intersection(*lists[1:]) if lists else set()
