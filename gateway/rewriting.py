@@ -8,7 +8,6 @@ cut by counting segments, not by comparing them, because the forwarded path may 
 from __future__ import annotations
 
 import re
-from urllib.parse import urljoin
 
 # What stands behind the name of the last segment: parameters, which belong to it.
 _PARAMETERS = re.compile(rb"(?:;|%3B)[^/]*$")
@@ -54,13 +53,27 @@ class Rewriting:
             name = path[: found.start()] if found else path
             return self._public + path[len(name) :] if name == self._sent else path
         if b"/." in path:
-            path = urljoin("/", path.decode("latin-1")).encode("latin-1")  # or a dot-segment would climb out of the other prefix
+            path = without_dots(path)  # or one would climb out of the other prefix
         if path + b"/" == self._sent:
             return self._public
         if not path.startswith(self._sent):
             return path
         # Not more than one slash, or backslash, at the beginning: that would be another host (RFC 3986 section 4.2).
         return b"/" + (self._public + path[len(self._sent) :]).lstrip(b"/\\")
+
+
+def without_dots(path: bytes) -> bytes:
+    """A path that begins with a slash, its dot-segments removed (RFC 3986 section 5.2.4)."""
+    kept: list[bytes] = []
+    segments = path.split(b"/")[1:]
+    for segment in segments:
+        if segment == b"..":
+            del kept[-1:]
+        elif segment != b".":
+            kept.append(segment)
+    if segments[-1] in (b".", b".."):
+        kept.append(b"")
+    return b"/" + b"/".join(kept)
 
 
 def rewriting(path: str, strip_prefix: str | bool, rewrite: str | None) -> Rewriting | None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rewriting import Rewriting, rewriting
+from gateway.rewriting import Rewriting, rewriting, without_dots
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,18 @@ def test_a_route_that_changes_nothing_has_no_rewriting(strip: str | bool, rewrit
 def test_the_way_back(public: str, sent: str, path: str, back: str) -> None:
     """What lies elsewhere stays; what comes out is a path of this host."""
     assert Rewriting(public, sent).back(path.encode()) == back.encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "without"),
+    [
+        ("/a/b/c/./../../g", "/a/g"), ("/../x", "/x"), ("/a/..", "/"), ("/a/.", "/a/"), ("/.", "/"), ("/a//../b", "/a/b"),
+        ("/...", "/..."), ("/a/b/../", "/a/"), ("/../../", "/"),
+    ],
+)  # fmt: skip
+def test_rfc3986_5_2_4_remove_dot_segments(path: str, without: str) -> None:
+    """Never above the root."""
+    assert without_dots(path.encode()) == without.encode()
 
 
 SEGMENTS = st.lists(st.sampled_from(["a", "B", "~", "x.y", "%2F", "a%2Fb", "@", "evil.com:80", ".a"]), max_size=4)
