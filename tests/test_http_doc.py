@@ -23,7 +23,7 @@ from gateway.guard import bearer
 from gateway.oauth.accounts import MAX_PASSWORD, MIN_PASSWORD
 from gateway.routing import OWN_MAX_BODY
 from gateway.store.caller import RedisCaller
-from gateway.store.clients import RedisClients
+from gateway.store.clients import MAX_RETIRED, RedisClients
 from gateway.store.steady import SILENCE
 from gateway.store.tokens import RedisTokens
 from gateway.telemetry.metrics import Registry
@@ -115,7 +115,7 @@ def test_every_code_is_named_with_its_status() -> None:
         ("body at own endpoints", f"| {OWN_MAX_BODY // KIB} KiB;"),
         ("an answer's head", f"| {head.MAX_RESPONSE_HEAD // KIB} KiB, {upstream.MAX_INTERIM} |"),
         ("connections to a target", f"; {pool.MAX_WAITING:,} |"),
-        ("clients of an account", f"| {enrolment.MAX_CLIENTS}, {enrolment.MAX_KEYS} |"),
+        ("clients of an account", f"| {enrolment.MAX_CLIENTS}, {enrolment.MAX_KEYS}, {MAX_RETIRED} |"),
         ("chains of refresh tokens", f" {Config().oauth.max_live_chains:,} |"),
         ("a whole request head", f"| {Edge.head_timeout:g} s,"),
         ("an idle connection", f"| {Edge.keepalive_timeout:g} s,"),

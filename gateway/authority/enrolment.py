@@ -92,7 +92,7 @@ class Enrolment:
         Make another credential of a client.
 
         Raises:
-            Conflict: If it has `MAX_KEYS`.
+            Conflict: If it has `MAX_KEYS`, or retired too many of late.
             NotFound: If the client id is none.
             StoreUnavailable: If the store does not answer.
         """
@@ -101,7 +101,7 @@ class Enrolment:
             raise NotFound
         issued, credential = mint_key(client_id, partition, self._entropy(KEY_ENTROPY), now_ms=0)
         if not await self._clients.add_credential(credential, at_most=MAX_KEYS):
-            raise Conflict(f"A client can have {MAX_KEYS} keys at most")
+            raise Conflict(f"A client can have {MAX_KEYS} keys at most, and remembers those that it retired of late")
         return issued
 
     async def _create(self, account: str, scopes: frozenset[str], permissions: frozenset[str]) -> tuple[Client, IssuedKey]:

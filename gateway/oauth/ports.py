@@ -64,10 +64,14 @@ class ClientStore(Protocol):
         """Change what is given, atomically; ``end_tokens`` raises the epoch.  The client as it is now, or None."""
 
     async def add_credential(self, credential: Credential, *, at_most: int) -> bool:
-        """Add a credential to its client; False when the client is gone or already has ``at_most``."""
+        """Add a credential to its client; False when the client is gone, has ``at_most``, or retired too many of late."""
 
     async def retire_credential(self, client_id: str, client_key: str, *, end_tokens: bool) -> bool:
-        """End a credential, and with ``end_tokens`` whatever was issued with it; False when it was not the client's."""
+        """
+        End a credential, and with ``end_tokens`` whatever was issued with it, of one that is retired already too.
+
+        False when it was not the client's, or was retired and there is nothing left to end.
+        """
 
     async def last_used(self, client_keys: list[str]) -> list[int]:
         """When each credential last got a token, in ms; 0: never."""

@@ -21,6 +21,8 @@ PROVISIONAL_MS = 120_000
 """How long a client lives that nobody keeps."""
 LONGEST_TOKEN = timedelta(days=400)
 """A retired credential is remembered that long: no token may live longer."""
+MAX_RETIRED = 100
+"""Retired credentials that a client's record remembers; it gets no new one while there are so many."""
 KNOWN_OWNERS = 10_000
 """client_keys of which it is remembered whose they are (for ever the same client's), to find both records at once."""
 
@@ -170,16 +172,25 @@ class RedisClients:
             return None if value is None else codec.decode_client(value)
 
     async def add_credential(self, credential: Credential, *, at_most: int) -> bool:
-        """Add a credential to its client; False when the client is gone or already has ``at_most``."""
+        """Add a credential to its client; False when the client is gone, has ``at_most``, or retired too many of late."""
         keys = [self._keys.client(credential.client_id), self._keys.credential(credential.client_key)]
         return _done(
             await _ADD_CREDENTIAL(
-                self._caller, keys, [codec.encode_credential(credential), at_most, self._credentials(credential.client_id)]
+                self._caller,
+                keys,
+                [
+                    codec.encode_credential(credential), at_most, self._credentials(credential.client_id), self._longest_ms,
+                    MAX_RETIRED,
+                ],
             )
         )
 
     async def retire_credential(self, client_id: str, client_key: str, *, end_tokens: bool) -> bool:
-        """End a credential, and with ``end_tokens`` whatever was issued with it; False when it was not the client's."""
+        """
+        End a credential, and with ``end_tokens`` whatever was issued with it, of one that is retired already too.
+
+        False when it was not the client's, or was retired and there is nothing left to end.
+        """
         if not is_client_id(client_id) or find_partition(client_key) != client_id[4:7] or not is_client_key(client_key):
             return False
         keys = [self._keys.client(client_id), self._keys.credential(client_key)]

@@ -19,6 +19,7 @@ class ModelClient:
     epoch: int = 0
     keys: list[str] = field(default_factory=list)
     ended_keys: set[str] = field(default_factory=set)
+    retired_keys: set[str] = field(default_factory=set)
 
 
 @dataclass

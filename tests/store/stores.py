@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from gateway.config.model import Store
 from gateway.oauth import tokens as forms
 from gateway.oauth.ports import NewTokens, Refreshed
-from gateway.oauth.records import Client, Credential
-from gateway.oauth.tokens import RefreshRef
+from gateway.oauth.records import Client, Credential, is_live
+from gateway.oauth.tokens import AccessRef, RefreshRef
 from gateway.store.caller import Caller, RedisCaller
 from gateway.store.clients import RedisClients
 from gateway.store.connect import connect
@@ -164,3 +164,9 @@ async def refresh(
         client.id, client_key or client.key, presented, successor or a_successor(presented), scopes,
         access_ttl_ms=access_ttl_ms, grace_ms=grace_ms,
     )  # fmt: skip
+
+
+async def lives(stores: Stores, ref: AccessRef) -> bool:
+    """Whether an access token would be let through now."""
+    found = await stores.tokens.find_access(ref)
+    return found is not None and is_live(*found, await stores.tokens.now_ms())

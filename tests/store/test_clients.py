@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 
 from gateway.oauth.records import Account, is_live
-from gateway.store.clients import CLAIM_MS, PROVISIONAL_MS, RedisClients
+from gateway.store.clients import CLAIM_MS, MAX_RETIRED, PROVISIONAL_MS, RedisClients
 from gateway.store.codec import encode_credential
 from gateway.store.keys import Keys
-from tests.store.stores import DAY, Registered, Stores, a_client, a_credential, a_pair, issue, register
+from tests.store.stores import DAY, Registered, Stores, a_client, a_credential, a_pair, issue, lives, register
 
 KEYS = Keys()
 NAME = "someone@example.com"
@@ -185,6 +185,29 @@ async def test_a_retired_credential_is_gone_and_its_tokens_live_unless_ended(sto
     assert found is not None
     assert (found.keys, set(found.retired)) == ((), {second.client_key})
     assert 0 <= await stores.clients.now_ms() - found.retired[second.client_key] < 10_000
+
+
+async def test_the_tokens_of_a_retired_credential_can_be_ended_later(stores: Stores) -> None:
+    """Whoever learns of a leak after the rotation."""
+    client = await register(stores)
+    pair = await issue(stores, client)
+    assert await stores.clients.retire_credential(client.id, client.key, end_tokens=False)
+    assert await lives(stores, pair.access)
+    assert await stores.clients.retire_credential(client.id, client.key, end_tokens=True)
+    assert not await lives(stores, pair.access)
+    assert not await stores.clients.retire_credential(client.id, client.key, end_tokens=True)
+
+
+async def test_a_client_that_rotates_without_end_is_told_so(stores: Stores) -> None:
+    """Its record remembers each retired credential while its tokens may live, and may not grow for ever."""
+    client = await register(stores)
+    for number in range(MAX_RETIRED):
+        credential = a_credential(client.client)
+        assert await stores.clients.add_credential(credential, at_most=10)
+        assert await stores.clients.retire_credential(client.id, credential.client_key, end_tokens=bool(number % 2))
+    assert not await stores.clients.add_credential(a_credential(client.client), at_most=10)
+    patient = RedisClients(stores.clients._caller, longest_token=timedelta(0))
+    assert await patient.add_credential(a_credential(client.client), at_most=10)
 
 
 async def test_a_foreign_credential_can_not_be_retired(stores: Stores) -> None:

@@ -153,10 +153,13 @@ class Life(RuleBasedStateMachine):
 
     def end_key(self, model: ModelClient, key: str, *, end_tokens: bool) -> None:
         done = self.run(self.stores.clients.retire_credential(self.id_of(model), key, end_tokens=end_tokens))
-        assert done == (key in model.keys)
-        if done:
+        assert done == (key in model.keys or (end_tokens and key in model.retired_keys))
+        if not done:
+            return
+        if key in model.keys:
             model.keys.remove(key)
-            model.ended_keys |= {key} if end_tokens else set()
+        model.retired_keys ^= {key} if (key in model.retired_keys) or not end_tokens else set()
+        model.ended_keys |= {key} if end_tokens else set()
 
     @rule(steps=st.integers(1, 6))
     def wait(self, steps: int) -> None:

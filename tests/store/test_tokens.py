@@ -11,7 +11,6 @@ import msgpack
 import pytest
 
 from gateway.oauth.ports import NewTokens, RefreshOutcome
-from gateway.oauth.records import is_live
 from gateway.oauth.tokens import AccessRef, RefreshRef, raw
 from gateway.store.keys import Keys
 from tests.store.stores import (
@@ -24,6 +23,7 @@ from tests.store.stores import (
     a_pair,
     a_successor,
     issue,
+    lives,
     refresh,
     register,
 )
@@ -32,12 +32,6 @@ KEYS = Keys()
 ROTATED, REPEATED, UNKNOWN, REPLAYED, WIDENED = (
     RefreshOutcome.ROTATED, RefreshOutcome.REPEATED, RefreshOutcome.UNKNOWN, RefreshOutcome.REPLAYED, RefreshOutcome.WIDENED,
 )  # fmt: skip
-
-
-async def lives(stores: Stores, ref: AccessRef) -> bool:
-    """Whether an access token would be let through now."""
-    found = await stores.tokens.find_access(ref)
-    return found is not None and is_live(*found, await stores.tokens.now_ms())
 
 
 async def peek(stores: Stores, key: bytes) -> dict[bytes, Any]:

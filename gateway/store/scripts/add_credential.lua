@@ -2,10 +2,12 @@
 --
 -- KEYS[1]  client
 -- KEYS[2]  credential
--- ARGV     1 credential (packed), 2 most credentials (> 0), 3 credential prefix
+-- ARGV     1 credential (packed), 2 most credentials (> 0), 3 credential prefix, 4 longest life of a token (ms),
+--          5 most credentials that are remembered as retired (> 0)
 --
 -- Reads the client's other credentials under the prefix too (same hash tag); those whose time has come don't count.
--- Returns 1 (again for the same client key), or 0 when the client is gone or has that many already.
+-- Returns 1 (again for the same client key), or 0 when the client is gone or has that many already: to forget a retired one
+-- while its tokens may live would revive them, so the record may not grow without bound either.
 local client = read("client", KEYS[1])
 if not client then
   return 0
@@ -20,7 +22,13 @@ for _, client_key in ipairs(client.k) do
     live[#live + 1] = client_key
   end
 end
-if #live >= tonumber(ARGV[2]) then
+local oldest, remembered = now_ms() - tonumber(ARGV[4]), 0
+for _, times in ipairs({ client.r, client.g or {} }) do
+  for _ in pairs(younger(times, oldest)) do
+    remembered = remembered + 1
+  end
+end
+if #live >= tonumber(ARGV[2]) or remembered >= tonumber(ARGV[5]) then
   return 0
 end
 

@@ -1,7 +1,8 @@
 -- What stands before each script: the clock, packed records, and the rules that several scripts share.
 --
 -- Fields of the packed records (gateway/store/codec.py):
---   client      c id, a account, n enabled (1/0), s scopes, p permissions, e epoch, k keys, r retired, i issued
+--   client      c id, a account, n enabled (1/0), s scopes, p permissions, e epoch, k keys, r retired with
+--               its tokens, g retired without, i issued
 --   credential  c client id, k client key, d digest, i issued, x expires (0 never)
 --   token       c client id*, k client key*, h chain id ("" none), s scopes, e epoch, i issued, x expires
 --   chain       c client id*, k client key*, s scopes, e epoch, i issued, x expires, d current digest ("" none any more),
@@ -37,6 +38,17 @@ end
 
 local function write(key, record)
   redis.call("SET", key, cmsgpack.pack(record), "KEEPTTL")
+end
+
+-- The entries of a map of times that are younger than one.
+local function younger(times, than)
+  local kept = {}
+  for name, time in pairs(times) do
+    if time > than then
+      kept[name] = time
+    end
+  end
+  return kept
 end
 
 local function position(list, item)
