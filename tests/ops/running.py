@@ -36,8 +36,11 @@ class Gateway:
     Attributes:
         directory: Where its config.yaml, its output and its store are; short, because of the store's socket.
         port, admin_port: Where it listens, once it runs.
+        program: What Python runs; a wrapper may stand here.
         command: Its arguments; may be changed before a start.
     """
+
+    program: tuple[str, ...] = ("-m", "gateway")
 
     def __init__(self, directory: Path, *, arguments: tuple[str, ...] = (), **environ: str) -> None:
         self.directory = directory
@@ -63,7 +66,7 @@ class Gateway:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("GATEWAY_")}
         with (self.directory / "out").open("wb") as out, (self.directory / "err").open("wb") as err:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gateway", *self.command],
+                [sys.executable, *self.program, *self.command],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**inherited, **self._environ}, cwd=self.directory,
                 start_new_session=True,
             )  # fmt: skip

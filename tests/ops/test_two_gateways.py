@@ -1,4 +1,4 @@
-"""Two `gateway serve` processes on one store of the user's own: what one says, the other knows."""
+"""F30: two `gateway serve` processes on one store of the user's own: what one says, the other knows."""
 
 from __future__ import annotations
 

@@ -275,6 +275,19 @@ def test_a_damaged_file_is_explained(store: EmbeddedStore, tmp_path: Path) -> No
         store.start()
 
 
+def test_f25_a_write_that_the_power_cut_halved_is_dropped_and_the_rest_is_there(store: EmbeddedStore, tmp_path: Path) -> None:
+    """F25: also one that writes two keys: both or none."""
+    socket = store.start()
+    call(socket, "SET", "a", "1")
+    call(socket, "EVAL", "redis.call('SET', 'b', '1') redis.call('SET', 'c', '1')", "0")
+    store.stop()
+    written = next((tmp_path / "store" / "appendonlydir").glob("*.incr.aof"))
+    with written.open("r+b") as file:
+        file.truncate(written.stat().st_size - 3)
+    socket = store.start()
+    assert [call(socket, "GET", key) for key in "abc"] == [b"1", None, None]
+
+
 @pytest.mark.skipif(DEBIAN_REDIS is None, reason="no /usr/bin/redis-server here (apt-get install redis-server)")
 def test_another_server_can_be_named(tmp_path: Path) -> None:
     store = EmbeddedStore(tmp_path, environ={OVERRIDE: str(DEBIAN_REDIS)})
@@ -322,7 +335,7 @@ def test_nothing_heavy_is_imported() -> None:
 
 
 async def test_what_was_acknowledged_survives_kill_9_of_everything(tmp_path: Path) -> None:
-    """One second is what ``appendfsync everysec`` promises for a machine; a killed process loses nothing at all."""
+    """F25: one second is what ``appendfsync everysec`` promises for a machine; a killed process loses nothing at all."""
     gateway = await asyncio.to_thread(Gateway, tmp_path / "store")
     store = EmbeddedStore(tmp_path / "store")
     async with embedded(store.socket_path) as stores:
