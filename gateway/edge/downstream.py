@@ -21,7 +21,9 @@ from gateway.edge.body import InboundBody
 from gateway.edge.exchange import Exchange
 from gateway.edge.head import MAX_HEAD, Peer, RequestReader, ResponseReader
 from gateway.edge.refuse import render
+from gateway.edge.streaming import admit, began, ended, find_handshake, switching
 from gateway.edge.target import MAX_TARGET, Target, check_method, host_name, origin_form
+from gateway.edge.tunnel import CLOSED, DRAINING, Tunnel
 from gateway.errors import (
     BadRequest,
     ClientGone,
@@ -40,9 +42,11 @@ from gateway.errors import (
 )
 from gateway.guard.bearer import bearer
 from gateway.guard.permit import Permit, permit, permit_public
+from gateway.guard.streams import Stream
 from gateway.guard.verdict import Verdict
 from gateway.oauth.tokens import digest_access, find_access
 from gateway.routing import Match
+from gateway.websocket import GOING_AWAY, POLICY_VIOLATION, Handshake
 
 if TYPE_CHECKING:
     from gateway.edge.listener import Edge
@@ -62,8 +66,8 @@ class Downstream(asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_buffer", "_eof", "_exchange", "_host", "_host_name", "_inbound", "_left", "_match", "_peer", "_reader", "_read_paused",
-        "_started", "_state", "_target", "_unsent", "deadline", "edge", "transport", "write_paused",
+        "_buffer", "_eof", "_exchange", "_handshake", "_host", "_host_name", "_inbound", "_left", "_match", "_peer", "_reader",
+        "_read_paused", "_started", "_state", "_target", "_tunnel", "_unsent", "deadline", "edge", "transport", "write_paused",
     )  # fmt: skip
 
     def __init__(self, edge: Edge) -> None:
@@ -80,6 +84,8 @@ class Downstream(asyncio.Protocol):
         self._target: Target | None = None
         self._inbound: InboundBody | None = None
         """The body of the request that is under way, if it has one."""
+        self._handshake: Handshake | None = None
+        self._tunnel: Tunnel | None = None
         self._left = 0
         self._host: bytes | None = None
         self._host_name = ""
@@ -109,7 +115,7 @@ class Downstream(asyncio.Protocol):
         exchange = self._exchange
         if exchange is not None:
             self._exchange = None
-            self._abandon(exchange)
+            self._abandon(exchange, ClientGone.code)
             exchange.status = exchange.status or ClientGone.status
             self.edge.note(self._peer, exchange, perf_counter() - exchange.started, ClientGone.code)
 
@@ -260,6 +266,8 @@ class Downstream(asyncio.Protocol):
     def _decide(self, reader: RequestReader) -> None:
         """Let the request pass, refuse it, or ask the store first."""
         match = cast(Match, self._match)
+        if match.route.streams is not None:
+            self._handshake = find_handshake(reader, match.route.streams)
         if match.route.public:
             self._forward(permit_public(match))
             return
@@ -316,6 +324,9 @@ class Downstream(asyncio.Protocol):
         exchange.asked = target.asked
         if route.preserve_host and reader.host:
             exchange.host = b" HTTP/1.1\r\nHost: " + reader.host + b"\r\n"
+        if route.streams is not None:
+            exchange.handshake = self._handshake
+            exchange.stream = admit(exchange, reader, peer.address)
         self._exchange = exchange
         if has_body:
             self._state = _BODY
@@ -384,7 +395,7 @@ class Downstream(asyncio.Protocol):
             self._state = _WAIT
             self._buffer = data[used:]
         if exchange.up is not None:
-            if inbound.done:
+            if inbound.done and not exchange.answered:
                 self.deadline = self.edge.loop.time() + exchange.match.route.first_byte
             exchange.up.transport.write(out)
         else:
@@ -442,6 +453,8 @@ class Downstream(asyncio.Protocol):
         cors = exchange.match.route.cors
         lines = answer.lines if cors is None else [*without_cors(answer.lines), cors.answer(reader.find(b"origin"))]
         parts = [b"HTTP/1.1 ", answer.status_line, b"\r\n", *lines]
+        if length is None and not exchange.head_only and answer.status not in (204, 304):
+            began(exchange, reader, self._peer.address, answer)
         if length is not None:
             parts.append(b"Content-Length: %d\r\n" % length)
         elif chunked:
@@ -470,6 +483,8 @@ class Downstream(asyncio.Protocol):
         if chunked:
             self.transport.write(b"0\r\n\r\n")
         self.edge.note(self._peer, exchange, perf_counter() - exchange.started, "")
+        if exchange.stream is not None:
+            self.edge.streams.close(exchange.stream, "finished")
         reader = cast(RequestReader, self._reader)
         if not exchange.sent_all:
             self._linger()
@@ -483,7 +498,7 @@ class Downstream(asyncio.Protocol):
         """The exchange can't be completed: refuse, or cut the connection if the answer has begun."""
         if exchange.over:
             return
-        self._abandon(exchange)
+        self._abandon(exchange, error.code)
         self._exchange = None
         if exchange.answered:
             self.edge.note(self._peer, exchange, perf_counter() - exchange.started, error.code)
@@ -496,6 +511,9 @@ class Downstream(asyncio.Protocol):
     def expire(self) -> None:
         """The deadline has passed."""
         self.deadline = 0.0
+        if self._tunnel is not None:
+            self._tunnel.expire()
+            return
         exchange = self._exchange
         if exchange is not None:
             if exchange.answered and self.write_paused:
@@ -531,8 +549,36 @@ class Downstream(asyncio.Protocol):
 
         Not at once: a request may be on its way already, and a client that gets no answer can't repeat just any.
         """
-        if self._state == _HEAD:
+        if self._tunnel is not None:
+            self._tunnel.close(GOING_AWAY, DRAINING)
+        elif self._state == _HEAD:
             self.deadline = self.edge.loop.time() + self.edge.last_call
+
+    # --- streams --------------------------------------------------------------------------------------------------
+
+    def upgraded(self, exchange: Exchange, answer: ResponseReader, behind: bytes) -> None:
+        """The upstream agreed to the WebSocket; ``behind`` came after its 101.  From here on the connection is a tunnel's."""
+        exchange.answered = exchange.over = True
+        exchange.status = answer.status
+        self._exchange = None
+        self.transport.write(switching(cast(Handshake, exchange.handshake), answer))
+        self.edge.streams.began(cast(Stream, exchange.stream), "websocket")
+        self._tunnel = Tunnel(self, exchange, self._tunnel_over)
+        early, self._buffer = self._buffer, b""
+        self._tunnel.start(early, behind, eof=self._eof)
+        if self.edge.draining:
+            self._tunnel.close(GOING_AWAY, DRAINING)
+
+    def _tunnel_over(self, exchange: Exchange, reason: str) -> None:
+        self.edge.streams.close(cast(Stream, exchange.stream), reason)
+        self.edge.note(self._peer, exchange, perf_counter() - exchange.started, "" if reason == CLOSED else reason)
+
+    def end_stream(self, exchange: Exchange, reason: str) -> None:
+        """The token is no longer good for what goes on; an answer of known length is no stream."""
+        if self._tunnel is not None:
+            self._tunnel.close(POLICY_VIOLATION, reason)
+        elif exchange.up is None or not exchange.up.is_sized:
+            self.fail(exchange, ended(exchange.match, reason))
 
     # --- refusing -------------------------------------------------------------------------------------------------
 
@@ -577,8 +623,10 @@ class Downstream(asyncio.Protocol):
         self.transport.write(b"HTTP/1.1 204 No Content\r\nDate: %b\r\n%b" % (self.edge.date.encode("ascii"), end))
         self._next() if keep else self._linger()
 
-    def _abandon(self, exchange: Exchange) -> None:
+    def _abandon(self, exchange: Exchange, reason: str) -> None:
         exchange.over = True
+        if exchange.stream is not None:
+            self.edge.streams.close(exchange.stream, reason)
         if exchange.up is not None and exchange.up.exchange is exchange:
             exchange.up.abort()
 

@@ -10,8 +10,10 @@ if TYPE_CHECKING:  # the three classes hold each other by design; only names cro
     from gateway.edge.downstream import Downstream
     from gateway.edge.upstream import Upstream
     from gateway.guard.permit import Permit
+    from gateway.guard.streams import Stream
     from gateway.routing import Match
     from gateway.upstreams.pool import Pool
+    from gateway.websocket import Handshake
 
 
 class Exchange:
@@ -27,13 +29,15 @@ class Exchange:
         sent_all: The request's body is complete.
         asked: The client's canonical target, whatever is sent.
         host: What stands between target and other header lines where that is not the target's own to say; else None.
+        handshake: What an upstream has to agree to before the connection becomes a WebSocket; None for any other request.
+        stream: What the index of live streams knows of it; None for a request that is none.
         over: Finished, failed or abandoned; whoever finds it so does nothing more.
     """
 
     __slots__ = (
-        "answered", "asked", "down", "head_only", "host", "http10", "match", "over", "permit", "pool", "received", "renewed",
-        "repeatable", "request_id", "sent", "sent_all", "start", "started", "status", "tail", "targets_tried", "up",
-        "upstream_name",
+        "answered", "asked", "down", "handshake", "head_only", "host", "http10", "match", "over", "permit", "pool", "received",
+        "renewed", "repeatable", "request_id", "sent", "sent_all", "start", "started", "status", "stream", "tail",
+        "targets_tried", "up", "upstream_name",
     )  # fmt: skip
     asked: bytes
 
@@ -55,6 +59,8 @@ class Exchange:
         self.sent_all = not has_body
         self.answered = False
         self.over = False
+        self.handshake: Handshake | None = None
+        self.stream: Stream | None = None
         self.targets_tried = 0
         """Targets that could not be reached."""
         self.renewed = False

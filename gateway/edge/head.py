@@ -26,6 +26,7 @@ from gateway.errors import (
 )
 from gateway.guard.bearer import B64TOKEN, MAX_TOKEN
 from gateway.routing import Route
+from gateway.websocket import elements
 
 MAX_HEAD = 32 * 1024
 """Longest header section of a request, bytes."""
@@ -278,7 +279,7 @@ class RequestReader:
             known = self.forwarding.get(lower)
             self.forwarding[lower] = value if known is None else known + b", " + value
         elif kind == _UPGRADE:
-            self.upgrade = value.strip(b" \t").lower()
+            self.upgrade += b"," + value.lower()
         elif kind == _PROXY_CONNECTION and b"close" in value.lower():
             self._seen_connection += b",close"  # llhttp obeys it, and would refuse the next request
 
@@ -331,7 +332,7 @@ class RequestReader:
         self.chunked = True
 
     def _settle_connection(self) -> None:
-        options = {option.strip(b" \t") for option in self._seen_connection.split(b",")}
+        options = self.options
         if b"close" in options:
             self.keep_alive = False
         elif b"keep-alive" in options:
@@ -342,6 +343,20 @@ class RequestReader:
         if not listed.isdisjoint(_UNLISTABLE) or any(name.startswith(_OURS) for name in listed):
             raise BadRequest("Connection lists a header that is not hop-by-hop")
         self.drop(listed)
+
+    @property
+    def options(self) -> set[bytes]:
+        """What Connection lists, in lower case."""
+        return {option.strip(b" \t") for option in self._seen_connection.split(b",")}
+
+    def values(self, name: bytes) -> list[bytes]:
+        """All values of a header that may be forwarded, by its lower-case name."""
+        return _values(self._names, self.lines, name)
+
+    def add(self, name: bytes, line: bytes) -> None:
+        """Forward another line, CRLF included."""
+        self._names.append(name)
+        self.lines.append(line)
 
     def find(self, name: bytes) -> bytes | None:
         """The value of a header that may be forwarded, by its lower-case name; None when it is absent or stands twice."""
@@ -355,6 +370,10 @@ class RequestReader:
         self._names = [name for name, _ in kept]
         self.lines = [line for _, line in kept]
         self.underscored = [(name, line) for name, line in self.underscored if name not in names]
+
+
+def _values(names: list[bytes], lines: list[bytes], name: bytes) -> list[bytes]:
+    return [line[len(name) + 2 : -2].strip(b" \t") for known, line in zip(names, lines, strict=True) if known == name]
 
 
 def _is_too_large(head: bytes) -> bool:
@@ -425,12 +444,13 @@ class ResponseReader:
 
     Attributes after construction: ``status``, ``status_line`` (what stands after ``HTTP/1.1 ``), ``lines`` (what may pass),
     ``content_length`` (bytes or None), ``chunked``, ``keep_alive``, ``plain`` (the head as an HTTP/1.1 client gets it when the
-    length is known and the connection goes on), ``personal`` (it sets a cookie).
+    length is known and the connection goes on), ``personal`` (it sets a cookie, or is one connection's own),
+    ``is_events`` (text/event-stream), ``to_websocket`` (a 101 to it).
     """
 
     __slots__ = (
-        "_coding", "_connection", "_names", "_twice", "chunked", "content_length", "keep_alive", "lines", "personal", "plain",
-        "status", "status_line",
+        "_coding", "_connection", "_names", "_twice", "_upgrade", "chunked", "content_length", "is_events", "keep_alive", "lines",
+        "personal", "plain", "status", "status_line", "to_websocket",
     )  # fmt: skip
 
     def __init__(self, head: bytes) -> None:
@@ -450,6 +470,7 @@ class ResponseReader:
         self._connection = b""
         self._coding: bytes | None = None
         self._twice = False
+        self._upgrade = b""
         self.content_length: int | None = None
         try:
             HttpResponseParser(self).feed_data(head)
@@ -471,6 +492,8 @@ class ResponseReader:
         elif lower == b"transfer-encoding":
             self._twice = self._twice or self._coding is not None
             self._coding = value.strip(b" \t").lower()
+        elif lower == b"upgrade":
+            self._upgrade += b"," + value.lower()
         elif lower not in _RESPONSE_DROP:
             self._names.append(lower)
             self.lines.append(b"%b: %b\r\n" % (name, value))
@@ -480,6 +503,7 @@ class ResponseReader:
         if self._twice or (self.chunked and (self._coding != b"chunked" or self.content_length is not None or http10)):
             raise BadResponse("framing")
         self.keep_alive = not http10
+        options: set[bytes] = set()
         if self._connection:
             options = {option.strip(b" \t") for option in self._connection.split(b",")}
             self.keep_alive = b"close" not in options and (not http10 or b"keep-alive" in options)
@@ -487,6 +511,13 @@ class ResponseReader:
             if listed:
                 kept = [i for i, name in enumerate(self._names) if name not in listed]
                 self.lines = [self.lines[i] for i in kept]
-        self.personal = b"set-cookie" in self._names
+                self._names = [self._names[i] for i in kept]
+        self.to_websocket = self.status == 101 and b"upgrade" in options and elements((self._upgrade,)) == [b"websocket"]
+        self.personal = b"set-cookie" in self._names or self.status == 101
+        self.is_events = any(value[:17].lower() == b"text/event-stream" for value in self.values(b"content-type"))
         length = b"" if self.content_length is None else b"Content-Length: %d\r\n" % self.content_length
         self.plain = b"".join((b"HTTP/1.1 ", self.status_line, b"\r\n", *self.lines, length, b"\r\n"))
+
+    def values(self, name: bytes) -> list[bytes]:
+        """All values of a header that may pass, by its lower-case name."""
+        return _values(self._names, self.lines, name)

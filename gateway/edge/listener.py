@@ -20,6 +20,8 @@ from gateway.edge.head import Peer, RequestReader
 from gateway.edge.target import Target, canonical, check_method, rewritten
 from gateway.edge.upstream import Speaker
 from gateway.errors import AmbiguousTarget, GatewayError
+from gateway.guard.ports import Listener
+from gateway.guard.streams import Streams
 from gateway.guard.verdict import Verdict
 from gateway.oauth.tokens import AccessRef
 from gateway.routing import AUTHORITY, Match, Router
@@ -39,6 +41,8 @@ _log = logging.getLogger("gateway.edge")
 
 class Verdicts(Protocol):
     """What the data plane asks of `gateway.guard.verdicts`."""
+
+    watcher: Listener
 
     def find(self, digest: bytes, now: float) -> Verdict | None:
         """A confirmed verdict that is here already."""
@@ -93,6 +97,7 @@ class Edge:
         self.loop: asyncio.AbstractEventLoop
         self.router = router
         self.verdicts = verdicts
+        self.streams = Streams(verdicts, registry)
         self.draining = False
         self.date = ""
         """The value of Date, renewed by each tick."""
@@ -271,6 +276,7 @@ class Edge:
         self.date = formatdate(usegmt=True)
         for connection in [c for c in self._connections if 0.0 < c.deadline <= now]:
             connection.expire()
+        self.streams.tick(now)
         for group in self.groups.values():
             for pool in group.pools:
                 pool.prune(now)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from gateway.edge.chunks import ChunkDecoder, ChunkError
 from gateway.edge.exchange import Exchange
 from gateway.edge.head import MAX_RESPONSE_HEAD, BadResponse, ResponseReader
+from gateway.edge.streaming import is_agreed
 from gateway.errors import UpstreamError
 
 if TYPE_CHECKING:
@@ -96,6 +97,11 @@ class Upstream(asyncio.Protocol):
         if self.paused:
             exchange.down.pause_body()
 
+    @property
+    def is_sized(self) -> bool:
+        """Whether an answer is under way whose length is known."""
+        return self._state == _LENGTH
+
     def abort(self) -> None:
         """Cut the connection at once; whatever was under way on it is over."""
         self.exchange = None
@@ -176,8 +182,14 @@ class Upstream(asyncio.Protocol):
                 self._final(exchange, answer, data)
                 return
             self._interim += 1
+            if answer.status == 101 and exchange.handshake is not None and is_agreed(exchange.handshake, answer):
+                self._buffer = b""
+                self.exchange = None
+                self.closed = True  # nobody may lease it, ever; it counts until it ends
+                exchange.down.upgraded(exchange, answer, data)
+                return
             if answer.status == 101 or self._interim > MAX_INTERIM:
-                self._broken(exchange, "101 without an upgrade, or too many interim answers")
+                self._broken(exchange, "101 that was not asked for so, or too many interim answers")
                 return
             # 100 and 102 answer what the gateway asked or nobody did; others are the client's (RFC 9110 section 15.2).
             if answer.status > 102 and not exchange.http10:

@@ -235,6 +235,10 @@ class Wire:
 class Client(Wire):
     """A client that sends whatever bytes it likes."""
 
+    async def response_head(self) -> Head:
+        """The next head, interim or not."""
+        return parse_head(await self.until(b"\r\n\r\n"))
+
     async def response(self, method: str = "GET") -> Response:
         interim = []
         while True:
@@ -269,7 +273,9 @@ class Client(Wire):
 
 
 class OriginConnection(Wire):
-    """A connection as the origin sees it."""
+    """A connection as the origin sees it; ``read_head`` is the last head that was read."""
+
+    read_head: Head
 
     async def request(self) -> Request:
         """The next request, whole."""
@@ -279,7 +285,12 @@ class OriginConnection(Wire):
         return request
 
     async def head(self) -> Head:
-        return parse_head(await self.until(b"\r\n\r\n"))
+        self.read_head = parse_head(await self.until(b"\r\n\r\n"))
+        return self.read_head
+
+    async def hold(self) -> None:
+        """Stay open, and neither read nor write, until the origin stops."""
+        await asyncio.Event().wait()
 
 
 Script = Callable[[OriginConnection], Awaitable[None]]
@@ -414,6 +425,10 @@ class Rig:
         self.port = sock.getsockname()[1]
         await self.edge.start([sock])
         return self
+
+    def allow(self, *scopes: str) -> None:
+        """Give the test's token these scopes."""
+        self.verdicts.warm[digest_access(TOKEN)] = a_verdict(scopes=scopes)
 
     async def stop(self) -> None:
         for client in self._clients:
