@@ -56,7 +56,7 @@ class Seeder:
             one = SeededClient(
                 forms.mint_client_id(partition, os.urandom(16)),
                 forms.mint_client_key(partition, os.urandom(16)),
-                forms.mint_secret(os.urandom(32)),
+                forms.mint_secret(partition, os.urandom(32)),
             )
             client = Client(one.client_id, "", scopes=frozenset(scopes), keys=(one.client_key,), issued_at=now)
             credential = Credential(one.client_key, one.client_id, forms.digest_secret(one.secret.encode()), now)

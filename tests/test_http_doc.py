@@ -16,11 +16,13 @@ from gateway import errors
 from gateway.authority import body, enrolment
 from gateway.authority.application import build
 from gateway.authority.hasher import Hasher
+from gateway.authority.leaks import MAX_FOUND
 from gateway.config.model import Config
 from gateway.edge import head, target, upstream
 from gateway.edge.listener import Edge
 from gateway.guard import bearer
 from gateway.oauth.accounts import MAX_PASSWORD, MIN_PASSWORD
+from gateway.oauth.tokens import PATTERN
 from gateway.routing import OWN_MAX_BODY
 from gateway.store.caller import RedisCaller
 from gateway.store.clients import MAX_RETIRED, RedisClients
@@ -132,6 +134,11 @@ def test_limits_that_stand_in_prose_or_scripts() -> None:
     assert f"a silent server within\n{SILENCE:g} s" in DOC
     assert f"passwords {MIN_PASSWORD} to {MAX_PASSWORD}" in DOC
     assert f"`refresh_grace` ({Config().oauth.refresh_grace.total_seconds():g} s)" in DOC
+
+
+def test_the_regular_expression_of_found_secrets_is_the_code_s() -> None:
+    assert f"```\n{PATTERN}\n```" in DOC
+    assert f"of up to {MAX_FOUND} strings" in DOC
 
 
 def test_the_way_back_for_a_lost_secret_works_as_written(running: Gateway) -> None:

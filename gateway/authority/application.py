@@ -15,6 +15,7 @@ from gateway.authority.hasher import Hasher
 from gateway.authority.identify import ClientAuthentication
 from gateway.authority.introspect import IntrospectionEndpoint
 from gateway.authority.keys import KeysEndpoint
+from gateway.authority.leaks import LeaksEndpoint
 from gateway.authority.metadata import MetadataEndpoint
 from gateway.authority.owner import Ownership
 from gateway.authority.register import RegistrationEndpoint
@@ -53,7 +54,7 @@ def build(
     """
     oauth = config.oauth
     prefix = oauth.prefix
-    oauth_paths = frozenset(f"{prefix}/oauth/{name}" for name in ("token", "introspect", "revoke"))
+    oauth_paths = frozenset(f"{prefix}/oauth/{name}" for name in ("token", "introspect", "revoke", "leaks"))
     app = web.Application(
         middlewares=[rescue(oauth_paths, endpoint_url(oauth.issuer, prefix, "token"))], client_max_size=MAX_BODY
     )
@@ -65,6 +66,7 @@ def build(
     add_post(f"{prefix}/oauth/token", token.handle)
     add_post(f"{prefix}/oauth/introspect", IntrospectionEndpoint(oauth.issuer, authenticate, tokens).handle)
     add_post(f"{prefix}/oauth/revoke", RevocationEndpoint(authenticate, tokens).handle)
+    add_post(f"{prefix}/oauth/leaks", LeaksEndpoint(authenticate, clients, tokens).handle)
     app.router.add_get(metadata_path(oauth.issuer), MetadataEndpoint(oauth).handle)
 
     enrolment = Enrolment(clients, hasher, entropy)

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Protocol
 
 from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential
-from gateway.oauth.tokens import AccessRef, RefreshRef
+from gateway.oauth.tokens import AccessRef, RefreshRef, SecretRef
 
 
 class ClientStore(Protocol):
@@ -26,6 +26,9 @@ class ClientStore(Protocol):
 
     async def find_credentials(self, client_id: str) -> tuple[Client, list[Credential]] | None:
         """A client with all its live, unexpired credentials, oldest first."""
+
+    async def find_by_secret(self, ref: SecretRef) -> tuple[Client, Credential] | None:
+        """The live credential with this secret, and its client."""
 
     async def find_account(self, username: str) -> Account | None:
         """The confirmed account of a (lower-cased) username."""
@@ -153,6 +156,13 @@ class TokenStore(Protocol):
 
     async def revoke_refresh(self, client_id: str, ref: RefreshRef) -> bool:
         """End the chain and its access tokens if it is the client's, whichever token of the chain was presented."""
+
+    async def end_leaked_chain(self, ref: RefreshRef) -> str | None:
+        """
+        End the chain and its access tokens, whoever's it is, if this is its present or its last refresh token.
+
+        Returns the client id, or None when nothing was ended.
+        """
 
     async def now_ms(self) -> int:
         """The store's clock."""

@@ -27,7 +27,7 @@ class IssuedKey:
 def mint_key(client_id: str, partition: str, entropy: bytes, *, now_ms: int) -> tuple[IssuedKey, Credential]:
     """Mint a credential for a client from `KEY_ENTROPY` random bytes: what is shown of it and what is kept."""
     key = mint_client_key(partition, entropy[:ID_ENTROPY])
-    secret = mint_secret(entropy[ID_ENTROPY:KEY_ENTROPY])
+    secret = mint_secret(partition, entropy[ID_ENTROPY:KEY_ENTROPY])
     credential = Credential(key, client_id, digest_secret(secret.encode("ascii")), issued_at=now_ms)
     return IssuedKey(client_id, key, secret), credential
 

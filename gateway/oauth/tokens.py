@@ -6,7 +6,7 @@ base64url, and (for secrets) a checksum, so that a mistyped or foreign string is
 
     access token   gwa_ ppp <43: 256 bits>               <6: CRC-32, base62>
     refresh token  gwr_ ppp <22: chain id, 128 bits> <43: 256 bits> <6>
-    client secret  gws_     <43: 256 bits>               <6>
+    client secret  gws_ ppp <43: 256 bits>               <6>           (without ppp: made by an early build, still good)
     client id      gwc_ ppp <22: 128 bits>
     client key     gwk_ ppp <22: 128 bits>
 
@@ -36,12 +36,13 @@ _PAIRS = tuple(high + low for high in _BASE62 for low in _BASE62)
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 
-PATTERN = r"gw(?:a_[a-z2-7]{3}[A-Za-z0-9_-]{43}|r_[a-z2-7]{3}[A-Za-z0-9_-]{65}|s_[A-Za-z0-9_-]{43})[0-9A-Za-z]{6}"
-"""The published regular expression of everything that is secret here."""
+PATTERN = r"gw(?:a_[a-z2-7]{3}[A-Za-z0-9_-]{43}|r_[a-z2-7]{3}[A-Za-z0-9_-]{65}|s_(?:[a-z2-7]{3})?[A-Za-z0-9_-]{43})[0-9A-Za-z]{6}"
+"""The published regular expression of everything that is secret here (docs/http.md)."""
 
 _ACCESS = re.compile(rb"gwa_[a-z2-7]{3}[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}")
 _REFRESH = re.compile(rb"gwr_[a-z2-7]{3}[A-Za-z0-9_-]{65}[0-9A-Za-z]{6}")
-_SECRET = re.compile(rb"gws_[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}")
+_SECRET = re.compile(rb"gws_(?:[a-z2-7]{3})?[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}")
+_SECRET_LENGTH = 56
 _CLIENT_ID = re.compile(r"gwc_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
 _CLIENT_KEY = re.compile(r"gwk_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
 _CLIENT_ID_OR_KEY = re.compile(r"gw[ck]_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
@@ -61,6 +62,14 @@ class RefreshRef:
 
     partition: str
     chain_id: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """Where a client secret's credential can be found: partition and digest.  Never the secret."""
+
+    partition: str
     digest: bytes
 
 
@@ -100,9 +109,9 @@ def mint_chain_id(entropy: bytes) -> str:
     return text(entropy)
 
 
-def mint_secret(entropy: bytes) -> str:
+def mint_secret(partition: str, entropy: bytes) -> str:
     """Make a client secret from 32 random bytes."""
-    return _sealed(f"gws_{text(entropy)}")
+    return _sealed(f"gws_{partition}{text(entropy)}")
 
 
 def mint_access(partition: str, entropy: bytes) -> str:
@@ -132,6 +141,13 @@ def find_refresh(token: bytes) -> RefreshRef | None:
 def is_secret(secret: bytes) -> bool:
     """Whether a string has the form and checksum of a client secret."""
     return _SECRET.fullmatch(secret) is not None and _whole(secret)
+
+
+def find_secret(secret: bytes) -> SecretRef | None:
+    """Read a client secret; None unless form and checksum are right and it names its partition."""
+    if len(secret) != _SECRET_LENGTH or not is_secret(secret):
+        return None
+    return SecretRef(secret[4:7].decode("ascii"), digest_secret(secret))
 
 
 def find_partition(client_id_or_key: str) -> str | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from hmac import compare_digest
 from typing import Any
 
 from gateway.oauth.records import Account, Client, Credential
-from gateway.oauth.tokens import find_partition, is_client_id, is_client_key
+from gateway.oauth.tokens import SecretRef, find_partition, is_client_id, is_client_key
 from gateway.store import codec
 from gateway.store.caller import Caller
 from gateway.store.keys import Keys
@@ -99,6 +100,13 @@ class RedisClients:
         with answering("find_credentials"):
             return codec.decode_client(found[0]), [codec.decode_credential(value) for value in found[1:]]
 
+    async def find_by_secret(self, ref: SecretRef) -> tuple[Client, Credential] | None:
+        """The live credential with this secret, and its client."""
+        with answering("find_by_secret"):
+            client_key = await self._get(self._keys.secret(ref))
+            found = None if client_key is None else await self.find_credential(str(client_key, "ascii"))
+        return found if found is not None and compare_digest(found[1].secret_digest, ref.digest) else None
+
     async def find_account(self, username: str) -> Account | None:
         """The confirmed account of a (lower-cased) username."""
         with answering("find_account"):
@@ -125,7 +133,7 @@ class RedisClients:
 
     async def create_client(self, client: Client, credential: Credential, *, provisional: bool) -> None:
         """Write a new client with its first credential; a provisional one vanishes after 120 s unless kept."""
-        keys = [self._keys.client(client.client_id), self._keys.credential(credential.client_key)]
+        keys = self._places(client.client_id, credential)
         life = PROVISIONAL_MS if provisional else 0
         await _CREATE_CLIENT(
             self._caller, keys, [codec.encode_client(client), codec.encode_credential(_owned(credential, client)), life]
@@ -133,7 +141,8 @@ class RedisClients:
 
     async def keep_client(self, client_id: str) -> bool:
         """Make a provisional client permanent, its credentials too; False when it has vanished."""
-        return _done(await _KEEP_CLIENT(self._caller, [self._keys.client(client_id)], [self._credentials(client_id)]))
+        prefixes: list[Word] = [self._credentials(client_id), self._keys.secrets(client_id[4:7])]
+        return _done(await _KEEP_CLIENT(self._caller, [self._keys.client(client_id)], prefixes))
 
     async def link_client(self, username: str, client_id: str, *, at_most: int) -> bool:
         """Add a client to its account; False when the account is gone or already has ``at_most`` clients."""
@@ -148,7 +157,8 @@ class RedisClients:
         if not is_client_id(client_id):
             return False
         keys = [self._keys.client(client_id), self._keys.live_chains(client_id)]
-        prefixes: list[Word] = [self._credentials(client_id), self._keys.last_uses(client_id[4:7])]
+        at, partition = self._keys, client_id[4:7]
+        prefixes: list[Word] = [at.credentials(partition), at.last_uses(partition), at.secrets(partition)]
         return _done(await _DELETE_CLIENT(self._caller, keys, prefixes))
 
     async def change_client(
@@ -173,7 +183,7 @@ class RedisClients:
 
     async def add_credential(self, credential: Credential, *, at_most: int) -> bool:
         """Add a credential to its client; False when the client is gone, has ``at_most``, or retired too many of late."""
-        keys = [self._keys.client(credential.client_id), self._keys.credential(credential.client_key)]
+        keys = self._places(credential.client_id, credential)
         return _done(
             await _ADD_CREDENTIAL(
                 self._caller,
@@ -194,7 +204,8 @@ class RedisClients:
         if not is_client_id(client_id) or find_partition(client_key) != client_id[4:7] or not is_client_key(client_key):
             return False
         keys = [self._keys.client(client_id), self._keys.credential(client_key)]
-        return _done(await _RETIRE_CREDENTIAL(self._caller, keys, [client_key, int(end_tokens), self._longest_ms]))
+        args: list[Word] = [client_key, int(end_tokens), self._longest_ms, self._keys.secrets(client_id[4:7])]
+        return _done(await _RETIRE_CREDENTIAL(self._caller, keys, args))
 
     async def last_used(self, client_keys: list[str]) -> list[int]:
         """When each credential last got a token, in ms; 0: never."""
@@ -209,6 +220,10 @@ class RedisClients:
     async def _get(self, key: bytes) -> bytes | None:
         value: bytes | None = await self._caller.call("GET", key)
         return value
+
+    def _places(self, client_id: str, credential: Credential) -> list[bytes]:
+        secret = SecretRef(client_id[4:7], credential.secret_digest)
+        return [self._keys.client(client_id), self._keys.credential(credential.client_key), self._keys.secret(secret)]
 
     def _credentials(self, client_id: str) -> bytes:
         return self._keys.credentials(client_id[4:7])

@@ -7,6 +7,7 @@ Whatever one script touches carries the same Redis Cluster hash tag, in braces: 
     gw:ch:{ppp}:<chain>       refresh chain       gw:lu:{ppp}:<client_key>  when a credential last got a token
     gw:cl:{ppp}:<client_id>   client              gw:ac:{username}          account
     gw:ck:{ppp}:<client_key>  credential          gw:cm:{username}          somebody's claim of a username
+    gw:sd:{ppp}:<digest>      client_key of the secret with this digest
 
 Digests (32 bytes) and chain ids (16 bytes) stand in keys as they are: there are millions of them, and base64url would be a
 third more.
@@ -17,7 +18,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Literal
 
-from gateway.oauth.tokens import AccessRef, find_partition, raw
+from gateway.oauth.tokens import AccessRef, SecretRef, find_partition, raw
 
 TokenName = tuple[Literal["token"], bytes]
 ClientName = tuple[Literal["client"], str]
@@ -72,9 +73,21 @@ class Keys:
         """What the keys of a partition's credentials begin with."""
         return _in_partition(self._prefix, "ck", partition, "")
 
+    def secret(self, ref: SecretRef) -> bytes:
+        """Whose secret it is: a client_key."""
+        return self.secrets(ref.partition) + ref.digest
+
+    def secrets(self, partition: str) -> bytes:
+        """What the keys that lead from a partition's secrets begin with; the digest follows."""
+        return _in_partition(self._prefix, "sd", partition, "")
+
     def live_chains(self, client_id: str) -> bytes:
         """The index of a client's chains that can still be refreshed."""
         return _of(self._prefix, "cx", client_id)
+
+    def live_chains_short(self, partition: str) -> bytes:
+        """What those of a partition begin with, up to what a chain's record keeps of a client id."""
+        return _in_partition(self._prefix, "cx", partition, f"gwc_{partition}")
 
     def last_used(self, client_key: str) -> bytes:
         """When a credential last got a token."""

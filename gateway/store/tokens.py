@@ -14,6 +14,7 @@ from gateway.store.keys import Keys
 from gateway.store.resp import Word
 from gateway.store.script import Script, answering
 
+_END_LEAKED_CHAIN = Script("end_leaked_chain")
 _FIND_WITH_CLIENT = Script("find_with_client")
 _ISSUE = Script("issue")
 _REFRESH = Script("refresh")
@@ -111,6 +112,17 @@ class RedisTokens:
         keys = [self._keys.chain(ref.partition, ref.chain_id), self._keys.live_chains(client_id)]
         args: list[Word] = [codec.shorten(client_id), raw(ref.chain_id), self._keys.tokens(ref.partition)]
         return bool(await _REVOKE_CHAIN(self._caller, keys, args) == 1)
+
+    async def end_leaked_chain(self, ref: RefreshRef) -> str | None:
+        """
+        End the chain and its access tokens, whoever's it is, if this is its present or its last refresh token.
+
+        Returns the client id, or None when nothing was ended.
+        """
+        at, partition = self._keys, ref.partition
+        args: list[Word] = [raw(ref.chain_id), ref.digest, at.live_chains_short(partition), at.tokens(partition)]
+        ended = await _END_LEAKED_CHAIN(self._caller, [at.chain(partition, ref.chain_id)], args)
+        return None if ended is None else f"gwc_{partition}{ended.decode('ascii')}"
 
     async def now_ms(self) -> int:
         """The store's clock."""

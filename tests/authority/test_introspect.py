@@ -100,7 +100,7 @@ async def test_rfc7662_2_1_the_caller_must_be_a_client(house: House) -> None:
     """401 for nobody and for a wrong secret; a bearer token is no client authentication."""
     client = await house.client()
     pair = await house.token(client)
-    wrong = basic(client.client_key, formats.mint_secret(bytes(32)))
+    wrong = basic(client.client_key, formats.mint_secret("abc", bytes(32)))
     for headers in ({}, wrong, {"Authorization": f"Bearer {pair['access_token']}"}):
         answer = await house.post("introspect", headers, token=pair["access_token"])
         assert (answer.status, (await answer.json())["error"]) == (401, "invalid_client")

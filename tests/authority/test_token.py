@@ -108,7 +108,7 @@ async def test_rfc6749_5_2_all_failed_authentications_are_one_answer(house: Hous
     await house.clients.change_client(disabled.client_id, enabled=False)
     retired = await house.client()
     await house.clients.retire_credential(retired.client_id, retired.client_key, end_tokens=False)
-    fake = formats.mint_secret(bytes(32))
+    fake = formats.mint_secret("abc", bytes(32))
     attempts = [
         basic(client.client_key, fake), basic(client.client_id, fake), basic(client.client_key, other.client_secret),
         basic(formats.mint_client_key("abc", bytes(16)), fake), basic(formats.mint_client_id("abc", bytes(16)), fake),
@@ -132,7 +132,7 @@ async def test_rfc6749_5_2_all_failed_authentications_are_one_answer(house: Hous
 
 async def test_rfc6749_5_2_unknown_and_wrong_take_the_same_path(house: House) -> None:
     """One look-up each, of the same kind; a string that is no secret costs none, whoever sends it (O10)."""
-    client, fake = await house.client(), formats.mint_secret(bytes(32))
+    client, fake = await house.client(), formats.mint_secret("abc", bytes(32))
     calls = []
     for user in (client.client_key, formats.mint_client_key("abc", bytes(16))):
         for secret in (fake, "no-secret"):
@@ -152,7 +152,7 @@ async def test_client_secret_post_is_off_unless_configured(house: House, house_w
     form = {**GRANT, "client_id": client.client_id, "client_secret": client.client_secret}
     assert (await other.post("token", {}, **form)).status == 200
     assert (await other.post("token", {}, **{**form, "client_id": ""})).status == 401
-    assert (await other.post("token", {}, **{**form, "client_secret": formats.mint_secret(bytes(32))})).status == 401
+    assert (await other.post("token", {}, **{**form, "client_secret": formats.mint_secret("abc", bytes(32))})).status == 401
     assert (await other.post("token", by(client), **form)).status == 400
 
 

@@ -13,15 +13,24 @@ ENTROPY = bytes(range(32))
 CHAIN = tokens.mint_chain_id(bytes(16))
 ACCESS = tokens.mint_access("abc", ENTROPY).encode()
 REFRESH = tokens.mint_refresh("abc", CHAIN, ENTROPY).encode()
-SECRET = tokens.mint_secret(ENTROPY).encode()
+SECRET = tokens.mint_secret("abc", ENTROPY).encode()
 
 
 def test_o23_each_kind_has_its_form_and_its_place() -> None:
     assert tokens.find_access(ACCESS) == tokens.AccessRef("abc", tokens.digest_access(ACCESS))
     assert tokens.find_refresh(REFRESH) == tokens.RefreshRef("abc", CHAIN, tokens.digest_refresh(REFRESH))
     assert tokens.is_secret(SECRET)
+    assert tokens.find_secret(SECRET) == tokens.SecretRef("abc", tokens.digest_secret(SECRET))
     for whole in (ACCESS, REFRESH, SECRET):
         assert re.fullmatch(tokens.PATTERN, whole.decode())
+
+
+def test_a_secret_of_an_early_build_is_still_good_but_says_not_where_it_lies() -> None:
+    old = tokens.mint_secret("", ENTROPY).encode()
+    assert tokens.is_secret(old)
+    assert re.fullmatch(tokens.PATTERN, old.decode())
+    assert tokens.find_secret(old) is None
+    assert tokens.find_secret(ACCESS) is None
 
 
 @pytest.mark.parametrize("place", [8, 30, 48, -7, -6, -1])

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.oauth.records import Account, is_live
+from gateway.oauth.records import Account, Credential, is_live
+from gateway.oauth.tokens import SecretRef
 from gateway.store.clients import CLAIM_MS, MAX_RETIRED, PROVISIONAL_MS, RedisClients
 from gateway.store.codec import encode_credential
 from gateway.store.keys import Keys
@@ -208,6 +209,41 @@ async def test_a_client_that_rotates_without_end_is_told_so(stores: Stores) -> N
     assert not await stores.clients.add_credential(a_credential(client.client), at_most=10)
     patient = RedisClients(stores.clients._caller, longest_token=timedelta(0))
     assert await patient.add_credential(a_credential(client.client), at_most=10)
+
+
+async def test_a_credential_is_found_by_its_secret_as_long_as_it_lives(stores: Stores) -> None:
+    """Retired, deleted and forgotten ones are not, and nothing of them stays behind."""
+    client = await register(stores)
+    second = a_credential(client.client)
+    assert await stores.clients.add_credential(second, at_most=2)
+
+    def secret(credential: Credential) -> SecretRef:
+        return SecretRef(client.id[4:7], credential.secret_digest)
+
+    for credential in (client.credential, second):
+        found = await stores.clients.find_by_secret(secret(credential))
+        assert found is not None
+        assert (found[0].client_id, found[1].client_key) == (client.id, credential.client_key)
+    assert await stores.clients.find_by_secret(SecretRef(client.id[4:7], bytes(32))) is None
+    assert await stores.clients.retire_credential(client.id, second.client_key, end_tokens=False)
+    assert await stores.clients.find_by_secret(secret(second)) is None
+    assert await stores.clients.delete_client(client.id)
+    assert await stores.clients.find_by_secret(secret(client.credential)) is None
+    assert await stores.redis.keys("*:sd:*") == []
+
+
+async def test_what_leads_from_a_secret_lives_as_long_as_the_credential(stores: Stores) -> None:
+    """A provisional client's, and a credential's that expires."""
+    new = a_client()
+    at = KEYS.secret(SecretRef(new.id[4:7], new.credential.secret_digest))
+    await stores.clients.create_client(new.client, new.credential, provisional=True)
+    assert 0 < await stores.redis.pttl(at) <= PROVISIONAL_MS
+    assert await stores.clients.keep_client(new.id)
+    assert await stores.redis.pttl(at) == -1
+    later = await stores.clients.now_ms() + DAY
+    brief = a_credential(new.client, expires_at=later)
+    assert await stores.clients.add_credential(brief, at_most=2)
+    assert 0 < await stores.redis.pttl(KEYS.secret(SecretRef(new.id[4:7], brief.secret_digest))) <= DAY
 
 
 async def test_a_foreign_credential_can_not_be_retired(stores: Stores) -> None:

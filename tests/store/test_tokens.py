@@ -11,7 +11,7 @@ import msgpack
 import pytest
 
 from gateway.oauth.ports import NewTokens, RefreshOutcome
-from gateway.oauth.tokens import AccessRef, RefreshRef, raw
+from gateway.oauth.tokens import AccessRef, RefreshRef, SecretRef, raw
 from gateway.store.keys import Keys
 from tests.store.stores import (
     DAY,
@@ -82,11 +82,31 @@ async def test_every_key_of_a_pair_expires(stores: Stores) -> None:
     client = await register(stores)
     pair = await issue(stores, client)
     await refresh(stores, client, pair.refresh)
+    secret = KEYS.secret(SecretRef(client.id[4:7], client.credential.secret_digest))
+    for_ever = (KEYS.client(client.id), KEYS.credential(client.key), secret)
     for key in await stores.redis.keys("*"):
         ttl = await stores.redis.pttl(key)
-        assert ttl > 0 or key in (KEYS.client(client.id), KEYS.credential(client.key)), key
+        assert ttl > 0 or key in for_ever, key
     assert HOUR - 10_000 < await stores.redis.pttl(KEYS.token(pair.access)) <= HOUR
     assert DAY - 10_000 < await stores.redis.pttl(chain_key(pair.refresh)) <= DAY
+
+
+async def test_a_leaked_refresh_token_ends_its_chain_and_a_guessed_one_nothing(stores: Stores) -> None:
+    """The present and the last one; who learned a chain's id (logs show it) can't end it by that."""
+    client = await register(stores)
+    for spent in (False, True):
+        pair, other = await issue(stores, client), await issue(stores, client)
+        assert pair.refresh is not None
+        if spent:
+            await refresh(stores, client, pair.refresh)
+        guessed = replace(pair.refresh, digest=bytes(32))
+        assert await stores.tokens.end_leaked_chain(guessed) is None
+        assert await lives(stores, pair.access)
+        assert await stores.tokens.end_leaked_chain(pair.refresh) == client.id
+        assert await stores.tokens.end_leaked_chain(pair.refresh) is None
+        assert not await lives(stores, pair.access)
+        assert await lives(stores, other.access)
+    assert await stores.redis.zcard(KEYS.live_chains(client.id)) == 2
 
 
 async def test_a_chain_is_kept_as_long_as_its_access_token(stores: Stores) -> None:

@@ -2,6 +2,7 @@
 --
 -- KEYS[1]  client
 -- KEYS[2]  credential
+-- KEYS[3]  what leads from its secret to it
 -- ARGV     1 credential (packed), 2 most credentials (> 0), 3 credential prefix, 4 longest life of a token (ms),
 --          5 most credentials that are remembered as retired (> 0)
 --
@@ -39,10 +40,13 @@ live[#live + 1] = credential.k
 client.k = live
 write(KEYS[1], client)
 redis.call("SET", KEYS[2], cmsgpack.pack(credential))
+redis.call("SET", KEYS[3], credential.k)
 local life = redis.call("PTTL", KEYS[1]) -- that of a provisional client, else negative
-if life > 0 then
-  redis.call("PEXPIRE", KEYS[2], life)
-elseif credential.x > 0 then
-  redis.call("PEXPIREAT", KEYS[2], credential.x)
+for at = 2, 3 do
+  if life > 0 then
+    redis.call("PEXPIRE", KEYS[at], life)
+  elseif credential.x > 0 then
+    redis.call("PEXPIREAT", KEYS[at], credential.x)
+  end
 end
 return 1

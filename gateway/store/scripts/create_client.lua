@@ -2,6 +2,7 @@
 --
 -- KEYS[1]  client
 -- KEYS[2]  credential
+-- KEYS[3]  what leads from its secret to it
 -- ARGV     1 client (packed), 2 credential (packed), 3 life unless kept (ms, 0 for ever)
 --
 -- Where a record has no time of issue, it gets the store's.  Returns 1.
@@ -19,11 +20,14 @@ if not position(client.k, credential.k) then
 end
 redis.call("SET", KEYS[1], cmsgpack.pack(client))
 redis.call("SET", KEYS[2], cmsgpack.pack(credential))
+redis.call("SET", KEYS[3], credential.k)
 if credential.x > 0 then
   redis.call("PEXPIREAT", KEYS[2], credential.x)
+  redis.call("PEXPIREAT", KEYS[3], credential.x)
 end
 if life > 0 then
-  redis.call("PEXPIRE", KEYS[1], life)
-  redis.call("PEXPIRE", KEYS[2], life)
+  for _, key in ipairs(KEYS) do
+    redis.call("PEXPIRE", key, life)
+  end
 end
 return 1

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  client
 -- KEYS[2]  index of its live chains
--- ARGV     1 credential prefix, 2 last-use prefix
+-- ARGV     1 credential prefix, 2 last-use prefix, 3 prefix of what leads from a secret to its credential
 --
 -- Touches the keys under the prefixes too (same hash tag).
 -- Returns 1, or 0 when there was none.
@@ -12,6 +12,7 @@ if not client then
 end
 redis.call("DEL", KEYS[1], KEYS[2])
 for _, client_key in ipairs(client.k) do
+  forget_secret(ARGV[1] .. client_key, ARGV[3])
   redis.call("DEL", ARGV[1] .. client_key, ARGV[2] .. client_key)
 end
 return 1

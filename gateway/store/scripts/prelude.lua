@@ -60,6 +60,14 @@ local function position(list, item)
   return nil
 end
 
+-- Nothing leads to a credential by its secret any more; one that can't be read has nothing that could be found.
+local function forget_secret(credential_key, secret_prefix)
+  local whole, credential = pcall(read, "credential", credential_key)
+  if whole and credential and credential.d then
+    redis.call("DEL", secret_prefix .. credential.d)
+  end
+end
+
 -- Whether a client may get tokens now with this credential.
 local function may_act(client, client_key, credential)
   return client and client.n == 1 and position(client.k, client_key) and redis.call("EXISTS", credential) == 1

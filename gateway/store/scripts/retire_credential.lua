@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  client
 -- KEYS[2]  credential
--- ARGV     1 client key, 2 end its tokens ("1" / "0"), 3 longest life of a token (ms)
+-- ARGV     1 client key, 2 end its tokens ("1" / "0"), 3 longest life of a token (ms),
+--          4 prefix of what leads from a secret to its credential
 --
 -- Returns 1, or 0 when the client is gone or the credential is not its own (or there is nothing left to end of it).
 local client = read("client", KEYS[1])
@@ -12,6 +13,7 @@ if not at and not only_tokens then
   return 0
 end
 -- First, because a store that is out of memory still deletes, and then lets the script finish.
+forget_secret(KEYS[2], ARGV[4])
 redis.call("DEL", KEYS[2])
 
 local now = now_ms()
