@@ -35,6 +35,9 @@ class Sink:
     def write(self, data: bytes) -> None:
         """Drop it."""
 
+    def set_write_buffer_limits(self, high: int) -> None:
+        """There is no buffer."""
+
     def get_extra_info(self, name: str) -> Any:
         """A loopback client."""
         return ("127.0.0.1", 40000) if name == "peername" else None

@@ -32,8 +32,8 @@ class Route:
 
     __slots__ = (
         "_matches", "allow", "between_bytes", "connect", "cors", "first_byte", "forward_authorization", "hosts", "is_oauth",
-        "max_body", "methods", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method", "streams",
-        "upstream",
+        "max_body", "methods", "min_body_rate", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method",
+        "streams", "total", "upstream",
         "kept_out", "preserve_host", "rewriting",
     )  # fmt: skip
 
@@ -58,6 +58,8 @@ class Route:
         self.forward_authorization = section.forward_authorization or own
         self.max_body = -1 if section.max_body is None else section.max_body
         """Bytes; -1: unlimited."""
+        self.min_body_rate = section.min_body_rate
+        """Bytes per second; 0: none."""
         self.connect = section.timeouts.connect.total_seconds()
         self.first_byte = section.timeouts.first_byte.total_seconds()
         self.cors = Cors(section.cors, self.methods) if section.cors is not None else None
@@ -70,6 +72,8 @@ class Route:
         self.preserve_host = section.preserve_host
         self.kept_out: tuple[str, ...] | None = None
         """Paths at the upstream, read leniently, that other routes ask more for; `Router` fills it in."""
+        self.total = section.timeouts.total.total_seconds()
+        """Seconds; 0: no end."""
 
     def match(self, method: str) -> Match:
         """The match of this route for a method that it takes; kept for the methods that everybody uses."""

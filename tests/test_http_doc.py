@@ -17,9 +17,8 @@ from gateway.authority import body, enrolment
 from gateway.authority.application import build
 from gateway.authority.hasher import Hasher
 from gateway.authority.leaks import MAX_FOUND
-from gateway.config.model import Config
-from gateway.edge import head, target, upstream
-from gateway.edge.listener import Edge
+from gateway.config.model import Config, Route
+from gateway.edge import head, pace, target, upstream
 from gateway.guard import bearer
 from gateway.oauth.accounts import MAX_PASSWORD, MIN_PASSWORD
 from gateway.oauth.tokens import PATTERN
@@ -37,6 +36,8 @@ ROOT = Path(__file__).parent.parent
 DOC = (ROOT / "docs" / "http.md").read_text()
 ADRS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 KIB = 1024
+LISTEN = Config().listen
+SLOWEST = Route.model_fields["min_body_rate"].default
 ONLY_LOGGED = {"client_closed", "client_timeout"}
 
 
@@ -119,8 +120,9 @@ def test_every_code_is_named_with_its_status() -> None:
         ("connections to a target", f"; {pool.MAX_WAITING:,} |"),
         ("clients of an account", f"| {enrolment.MAX_CLIENTS}, {enrolment.MAX_KEYS}, {MAX_RETIRED} |"),
         ("chains of refresh tokens", f" {Config().oauth.max_live_chains:,} |"),
-        ("a whole request head", f"| {Edge.head_timeout:g} s,"),
-        ("an idle connection", f"| {Edge.keepalive_timeout:g} s,"),
+        ("a whole request head", f"| `listen.head_timeout`, {LISTEN.head_timeout.total_seconds():g} s,"),
+        ("a request's body", f"| `min_body_rate`, {SLOWEST} bytes a second after {pace.GRACE:g} s,"),
+        ("an idle connection", f"| `listen.keepalive`, {LISTEN.keepalive.total_seconds():g} s,"),
     ],
 )
 def test_the_limits_are_the_code_s(beginning: str, said: str) -> None:

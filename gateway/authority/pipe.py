@@ -34,6 +34,7 @@ class End(asyncio.Transport):
         self._protocol: Any = protocol
         self._arrived: list[bytes] = []
         self._size = 0
+        self._high = HIGH_WATER
         self._awake = False
         self._reading = True
         self._eof = False
@@ -51,10 +52,14 @@ class End(asyncio.Transport):
             return
         peer._arrived.append(bytes(data))
         peer._size += len(data)
-        if peer._size > HIGH_WATER and not self._writer_paused:
+        if peer._size > self._high and not self._writer_paused:
             self._writer_paused = True
             self._protocol.pause_writing()
         peer._wake()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Pause the writer beyond ``high`` bytes; it always goes on at none."""
+        self._high = HIGH_WATER if high is None else high
 
     def get_write_buffer_size(self) -> int:
         """Bytes that the other end did not read yet."""

@@ -60,7 +60,14 @@ class Listen(Section):
     port: Port = 8080
     """Port to bind; 0 takes a free one, which is printed."""
     max_connections: Annotated[int, Field(ge=1), AS_WHOLE] = 10_000
-    """Client connections per worker; above it, accepting pauses."""
+    """Client connections per worker; above it, accepting pauses.  The admin listener is apart: health can always be asked."""
+    head_timeout: SomeTime = timedelta(seconds=10)
+    """
+    Longest time for a whole request head, counted from its first byte and not prolonged by the next ones; then 408.  A new
+    connection has as long until its first byte, its TLS handshake included; a body at the gateway's own endpoints too.
+    """
+    keepalive: SomeTime = timedelta(seconds=75)
+    """How long an idle connection is kept after an answer; best above that of a balancer in front."""
 
 
 class Admin(Section):
@@ -146,6 +153,12 @@ class Timeouts(Section):
     """Longest wait for the answer's head after the request was sent."""
     between_bytes: SomeTime = timedelta(seconds=60)
     """Longest silence within a body, in either direction."""
+    total: Duration = timedelta(0)
+    """
+    Longest time from the request's head to the last byte of its answer, retries included; 0s: none, since downloads of any
+    length and event streams would be cut.  Then 504 (408 while it is the client's body that is missing), or a cut once the
+    answer has begun.  A tunnel (WebSocket) is no answer any more: ``streams`` bounds it.
+    """
 
 
 class Cors(Section):
@@ -207,6 +220,12 @@ class Route(Section):
     """Whether the upstream gets the client's Host; by default the target's own.  List ``hosts`` beside it."""
     max_body: Size | None = None
     """Largest request body; more is 413.  Default: unlimited, as bodies are streamed."""
+    min_body_rate: Size = 240
+    """
+    Fewest bytes per second of a request's body, averaged from its sixth second on over the time in which we were ready to
+    read, until the answer begins; slower is 408.  A client that reads its answer more slowly than this over
+    timeouts.between_bytes is cut off.  0B turns it off, for what trickles by design.
+    """
     timeouts: Timeouts = Timeouts()
     """How long we wait for the upstream."""
     cors: Cors | None = None

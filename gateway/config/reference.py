@@ -119,7 +119,7 @@ def _default(field: FieldInfo) -> str:
         return "below"
     if value is None or value in ("", (), {}):
         return "none"
-    return f"`{_written(value)}`"
+    return f"`{values.write_size(value) if _kind(field) == 'size' else _written(value)}`"
 
 
 def _written(value: Any) -> str:

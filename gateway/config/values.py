@@ -109,6 +109,12 @@ def write_duration(value: timedelta) -> str:
     return f"{milliseconds // _DURATION[unit]}{unit}"
 
 
+def write_size(value: int) -> str:
+    """The way config.yaml writes it, in the largest unit that leaves no rest."""
+    unit = next((u for u in ("GiB", "MiB", "KiB") if value and value % _SIZE[u] == 0), "B")
+    return f"{value // _SIZE[unit]}{unit}"
+
+
 Flag = Annotated[bool, BeforeValidator(parse_flag)]
 StripPrefix = Annotated[bool | str, BeforeValidator(parse_strip_prefix)]
 AS_WHOLE = BeforeValidator(parse_whole)
@@ -118,7 +124,8 @@ _AS_WRITTEN = PlainSerializer(write_duration, str)
 Duration = Annotated[timedelta, _READ_DURATION, _AS_WRITTEN]
 SomeTime = Annotated[timedelta, AfterValidator(_more_than_nothing), _READ_DURATION, _AS_WRITTEN]
 """A duration above zero."""
-Size = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=Annotated[str, Field(pattern=SIZE_PATTERN)])]
+_READ_SIZE = BeforeValidator(parse_size, json_schema_input_type=Annotated[str, Field(pattern=SIZE_PATTERN)])
+Size = Annotated[int, _READ_SIZE, PlainSerializer(write_size, str)]
 Port = Annotated[int, Field(ge=0, le=65535), AS_WHOLE]
 Host = Annotated[str, Field(pattern=HOST_PATTERN)]
 Secret = Annotated[SecretStr, Field(min_length=1)]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from gateway.edge.chunks import ChunkDecoder, ChunkError
+from gateway.edge.pace import Pace
 from gateway.errors import BadRequest, PayloadTooLarge
+
+MAX_PIECES = 2_048
+"""Chunks that are taken in one turn of the event loop: a body of single bytes costs time, but not everybody's (X08)."""
 
 
 class InboundBody:
@@ -14,12 +18,14 @@ class InboundBody:
         received: Bytes of content so far.
         done: The body is complete.
         early: What arrived before there was a connection to send it on.
+        pace: How slowly it may come.
     """
 
-    __slots__ = ("_decoder", "_left", "_limit", "done", "early", "received")
+    __slots__ = ("_decoder", "_left", "_limit", "done", "early", "pace", "received")
 
-    def __init__(self, length: int | None, limit: int) -> None:
+    def __init__(self, length: int | None, limit: int, pace: Pace) -> None:
         """``length`` is Content-Length, None for the chunked coding; ``limit`` the most bytes of content, -1 for any."""
+        self.pace = pace
         self._decoder = ChunkDecoder() if length is None else None
         self._left = length or 0
         self._limit = limit
@@ -32,7 +38,8 @@ class InboundBody:
         Take what arrived.
 
         Returns:
-            What the upstream gets, and how many bytes of ``data`` belong to this body (all, unless it is `done`).
+            What the upstream gets, and how many bytes of ``data`` were used: all, unless the body is `done` or its chunks are
+            so small that the rest is better taken in another turn of the event loop.
 
         Raises:
             BadRequest: The chunked coding is broken (RFC 9112 section 7.1).
@@ -45,7 +52,7 @@ class InboundBody:
             content = out = data if used == len(data) else data[:used]
         else:
             try:
-                pieces, used = self._decoder.feed(data)
+                pieces, used = self._decoder.feed(data, MAX_PIECES)
             except ChunkError:
                 raise BadRequest("The chunked body is malformed") from None
             self.done = self._decoder.done

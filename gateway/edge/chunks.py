@@ -8,6 +8,7 @@ hold both decoders against each other.  Extensions and trailers are bounded and 
 from __future__ import annotations
 
 import re
+import sys
 
 MAX_EXTENSION = 1024
 """Longest chunk-size line with its extensions, bytes."""
@@ -20,6 +21,9 @@ _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})((?:;%b(?:=(?:%b|%b))?)*)" % (_TOKEN, _TOKEN, _QUOTED))
 _TRAILER_LINE = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*")
+
+_SMALL = {form % size: size for form in (b"%x", b"%X") for size in range(1, 256)}
+"""The usual size lines of small chunks."""
 
 _SIZE, _DATA, _DATA_END, _TRAILERS, _DONE = range(5)
 
@@ -45,12 +49,12 @@ class ChunkDecoder:
         """Whether the last chunk and the trailers were seen."""
         return self._state == _DONE
 
-    def feed(self, data: bytes) -> tuple[list[bytes], int]:
+    def feed(self, data: bytes, most: int = sys.maxsize) -> tuple[list[bytes], int]:
         """
-        Decode what arrived.
+        Decode what arrived, ``most`` chunks of it.
 
         Returns:
-            The content in pieces, and how many bytes of ``data`` belong to this message (all, unless it is `done`).
+            The content in pieces, and how many bytes of ``data`` were used: all, unless it is `done` or there are more chunks.
 
         Raises:
             ChunkError: The coding is malformed, or extensions or trailers exceed their bounds.
@@ -59,15 +63,30 @@ class ChunkDecoder:
         at = 0
         end = len(data)
         while at < end and self._state != _DONE:
-            if self._state == _DATA:
+            state = self._state
+            if state == _DATA:
+                if len(pieces) == most:
+                    break
                 taken = min(self._left, end - at)
                 pieces.append(data[at : at + taken] if taken < end else data)
                 at += taken
                 self._left -= taken
                 if self._left == 0:
                     self._state = _DATA_END
-            else:
-                at = self._feed_line(data, at)
+                continue
+            if state == _DATA_END and not self._line and data[at : at + 2] == b"\r\n":
+                self._state = _SIZE
+                at += 2
+                continue
+            if state == _SIZE and not self._line:
+                stop = data.find(b"\r\n", at, at + 4)
+                size = _SMALL.get(data[at:stop]) if stop > at else None
+                if size is not None:
+                    self._left = size
+                    self._state = _DATA
+                    at = stop + 2
+                    continue
+            at = self._feed_line(data, at)
         return pieces, at
 
     def _feed_line(self, data: bytes, at: int) -> int:

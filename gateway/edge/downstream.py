@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import socket
 import struct
-import sys
 import termios
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 from gateway.cors import requested_method, without_cors
 from gateway.edge.body import InboundBody
-from gateway.edge.exchange import Exchange
+from gateway.edge.exchange import WRITE_AHEAD, Exchange
 from gateway.edge.head import MAX_HEAD, Peer, RequestReader, ResponseReader
+from gateway.edge.pace import Pace
 from gateway.edge.refuse import render
 from gateway.edge.streaming import admit, began, ended, find_handshake, switching
 from gateway.edge.target import MAX_TARGET, Target, check_method, host_name, origin_form
@@ -73,8 +74,8 @@ class Downstream(asyncio.Protocol):
     def __init__(self, edge: Edge) -> None:
         self.edge = edge
         self.transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self.deadline = 0.0
-        """Event-loop seconds at which `expire` is due; 0: never."""
+        self.deadline = edge.loop.time() + edge.head_timeout
+        """Event-loop seconds at which `expire` is due; 0: never.  From here on, so that a TLS handshake is part of it."""
         self._reader: RequestReader | None = None
         self._peer: Peer = cast(Peer, None)
         self._state = _HEAD
@@ -92,7 +93,8 @@ class Downstream(asyncio.Protocol):
         self._started = 0.0
         self._eof = False
         self._read_paused = False
-        self._unsent = sys.maxsize
+        self._unsent = 0
+        """What the slow client had not taken when it was looked at last, bytes."""
         self.write_paused = False
         """Whether the client reads slowly: answers wait here."""
 
@@ -102,7 +104,7 @@ class Downstream(asyncio.Protocol):
         """Called by the event loop."""
         self.transport = cast(asyncio.Transport, transport)
         self._peer = self.edge.opened(self)
-        self.deadline = self.edge.loop.time() + self.edge.head_timeout
+        self.transport.set_write_buffer_limits(high=WRITE_AHEAD)
         if self.edge.draining:
             self._close()
 
@@ -130,7 +132,7 @@ class Downstream(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads slowly: so does the gateway from the upstream."""
         self.write_paused = True
-        self._unsent = sys.maxsize
+        self._unsent = self._owed()
         if self._exchange is not None and self._exchange.up is not None:
             self._exchange.up.transport.pause_reading()
 
@@ -148,7 +150,7 @@ class Downstream(asyncio.Protocol):
         if state == _HEAD:
             self._buffer = self._buffer + data if self._buffer else data
             self._advance()
-        elif state == _BODY:
+        elif state == _BODY and not self._buffer:
             self._body(data)
         elif state == _LINGER:
             self._left -= len(data)
@@ -330,7 +332,8 @@ class Downstream(asyncio.Protocol):
         self._exchange = exchange
         if has_body:
             self._state = _BODY
-            self._inbound = InboundBody(None if reader.chunked else reader.content_length, route.max_body)
+            pace = Pace(route.min_body_rate, edge.loop.time())
+            self._inbound = InboundBody(None if reader.chunked else reader.content_length, route.max_body, pace)
             reader.renew()
             if reader.expects_continue and not self._buffer:
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -340,14 +343,12 @@ class Downstream(asyncio.Protocol):
         # The authority gets whole requests, so that slow senders occupy none of its connections; the others get theirs at once.
         whole = has_body and route.own
         self.deadline = edge.loop.time() + (edge.head_timeout if whole else route.first_byte)
+        if route.total:
+            edge.limit(exchange, route.total)
         if not whole:
             edge.groups[route.upstream].lease(exchange)
         if has_body:
-            if self._buffer and self._state == _BODY:
-                data, self._buffer = self._buffer, b""
-                self._body(data)
-            if self._state == _BODY and (whole or (exchange.up is not None and not exchange.up.paused)):
-                self._resume_reading()  # it may have been paused while this request waited in the buffer
+            self._more_body()
 
     def queued(self, exchange: Exchange) -> None:
         """There is no idle connection: wait for one, but not for ever."""
@@ -364,25 +365,35 @@ class Downstream(asyncio.Protocol):
         if self._inbound is not None:
             up.transport.writelines(self._inbound.early)
             self._inbound.early.clear()
-        if self._state == _BODY and not up.paused:
-            self._resume_reading()
+        if not up.paused:
+            self.resume_body()
 
     def pause_body(self) -> None:
-        """The upstream reads slowly."""
+        """The upstream reads slowly: from here on the time is its own."""
         if self._state == _BODY:
             self._pause_reading()
+            now = self.edge.loop.time()
+            cast(InboundBody, self._inbound).pace.pause(now)
+            self.deadline = now + cast(Exchange, self._exchange).match.route.between_bytes
 
     def resume_body(self) -> None:
-        """The upstream keeps up again."""
-        if self._state == _BODY:
+        """The upstream keeps up again, or is there at last."""
+        if self._state == _BODY and not self._buffer:
             self._resume_reading()
+            self._await_body(cast(Exchange, self._exchange), cast(InboundBody, self._inbound))
+
+    def _await_body(self, exchange: Exchange, inbound: InboundBody) -> None:
+        """More of the body has to come in time: after no long silence, and until the answer begins not too slowly either."""
+        now = self.edge.loop.time()
+        inbound.pace.resume(now)
+        self.deadline = now + exchange.match.route.between_bytes
+        if not exchange.answered:
+            self.deadline = min(self.deadline, inbound.pace.due(inbound.received))
 
     def _body(self, data: bytes) -> None:
         """Stream the request's body; what follows it is the next request."""
         exchange = cast(Exchange, self._exchange)
         inbound = cast(InboundBody, self._inbound)
-        if exchange.up is not None:
-            self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
         try:
             out, used = inbound.feed(data)
         except GatewayError as error:
@@ -393,18 +404,38 @@ class Downstream(asyncio.Protocol):
         if inbound.done:
             exchange.sent_all = True
             self._state = _WAIT
+        if used < len(data):
             self._buffer = data[used:]
+            if not inbound.done:
+                self._pause_reading()
+                self.edge.loop.call_soon(self._more_body)
         if exchange.up is not None:
             if inbound.done and not exchange.answered:
                 self.deadline = self.edge.loop.time() + exchange.match.route.first_byte
+            else:
+                self._await_body(exchange, inbound)
             exchange.up.transport.write(out)
         else:
             inbound.early.append(out)
             if exchange.pool is not None:
                 if not inbound.done:
                     self._pause_reading()
+                    inbound.pace.pause(self.edge.loop.time())
             elif inbound.done:
                 self._send_whole(exchange)
+
+    def _more_body(self) -> None:
+        """Go on with what is here of the body already, and then with reading, which may have been paused meanwhile."""
+        if self._buffer and self._state == _BODY:
+            data, self._buffer = self._buffer, b""
+            self._body(data)
+        exchange = self._exchange
+        if exchange is None or self._state != _BODY or self._buffer:
+            return
+        if exchange.match.route.own:
+            self._resume_reading()
+        elif exchange.up is not None and not exchange.up.paused:
+            self.resume_body()
 
     def _send_whole(self, exchange: Exchange) -> None:
         """A body that was waited for is complete: only now it needs a connection."""
@@ -468,6 +499,8 @@ class Downstream(asyncio.Protocol):
     def write_body(self, exchange: Exchange, data: bytes, *, chunked: bool) -> None:
         """Pass a piece of the answer's content on."""
         exchange.sent += len(data)
+        if self.write_paused:
+            self._unsent += len(data)
         if chunked:
             self.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
         else:
@@ -535,13 +568,36 @@ class Downstream(asyncio.Protocol):
             self._close() if self._state == _HEAD else self.transport.abort()
 
     def _expire_slow_reader(self, exchange: Exchange) -> None:
-        """While the client is slow the deadline is the client's: it may go on for as long as it takes anything at all."""
-        unsent = self.transport.get_write_buffer_size() + _queued_in_kernel(self.transport)
-        if unsent < self._unsent:
+        """While the client is slow the deadline is the client's: it may go on for as long as it takes enough in each turn."""
+        route = exchange.match.route
+        unsent = self._owed()
+        if self._unsent - unsent >= max(1, route.min_body_rate * route.between_bytes):
             self._unsent = unsent
-            self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
+            self.deadline = self.edge.loop.time() + route.between_bytes
         else:
-            self.fail(exchange, ClientTimeout())
+            self._give_up(exchange)
+
+    def _give_up(self, exchange: Exchange) -> None:
+        """Cut a client that does not read, and have the kernel forget what it holds for it: megabytes, and for how long?"""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.fail(exchange, ClientTimeout())
+
+    def _owed(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return self.transport.get_write_buffer_size() + _queued_in_kernel(self.transport)
+
+    def overrun(self, exchange: Exchange) -> None:
+        """``timeouts.total`` has passed: whoever was waited for, there is no more time.  A tunnel is beyond it."""
+        if self._tunnel is not None:
+            return
+        if self._state == _BODY and not self._read_paused and not exchange.answered:
+            self.fail(exchange, RequestTimeout())
+        elif exchange.answered and self.write_paused:
+            self._give_up(exchange)
+        else:
+            self.fail(exchange, UpstreamTimeout("the exchange took too long in all", sent=exchange.up is not None))
 
     def drain(self) -> None:
         """
@@ -651,7 +707,7 @@ class Downstream(asyncio.Protocol):
 
     def _close(self) -> None:
         self._state = _CLOSED
-        self.deadline = self.edge.loop.time() + self.edge.keepalive_timeout  # for the last bytes of an answer, not for ever
+        self.deadline = self.edge.loop.time() + self.edge.closing_timeout
         self.transport.close()
 
     def _linger(self) -> None:

@@ -15,6 +15,12 @@ if TYPE_CHECKING:  # the three classes hold each other by design; only names cro
     from gateway.upstreams.pool import Pool
     from gateway.websocket import Handshake
 
+WRITE_AHEAD = 4 * 1024
+"""
+Bytes that may wait for a slow reader, on either side, before the other side is paused.  What one read gave, 256,000 bytes at
+most, comes on top: together less than 256 KiB a connection (X03).
+"""
+
 
 class Exchange:
     """

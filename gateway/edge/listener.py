@@ -81,10 +81,8 @@ class Edge:
     ``groups`` are the upstreams by name, `gateway.routing.AUTHORITY` (reached by ``connect_authority``) among them.
     """
 
-    head_timeout = 10.0
-    """Seconds for a whole head, not prolonged by single bytes."""
-    keepalive_timeout = 75.0
-    """Seconds that an idle connection is kept."""
+    closing_timeout = 75.0
+    """Seconds that the last bytes of an answer have to reach a client, once nothing more is to come."""
     linger_timeout = 2.0
     """Seconds that a refused body is read on."""
     last_call = 1.0
@@ -96,6 +94,8 @@ class Edge:
     ) -> None:  # fmt: skip
         self.loop: asyncio.AbstractEventLoop
         self.router = router
+        self.head_timeout = config.listen.head_timeout.total_seconds()
+        self.keepalive_timeout = config.listen.keepalive.total_seconds()
         self.verdicts = verdicts
         self.streams = Streams(verdicts, registry)
         self.draining = False
@@ -111,6 +111,7 @@ class Edge:
         self._access_log = access_log
         self._connections: set[Downstream] = set()
         self._acceptor: Acceptor | None = None
+        self._ends: dict[Exchange, float] = {}
         self._known: dict[tuple[str, bytes, bytes], tuple[Match, Target]] = {}
         self._id_prefix = token_hex(6)
         self._id_count = 0
@@ -172,6 +173,10 @@ class Edge:
         """A name for a request, unique over workers and restarts."""
         self._id_count += 1
         return f"{self._id_prefix}-{self._id_count:x}"
+
+    def limit(self, exchange: Exchange, seconds: float) -> None:
+        """End an exchange when so much time has passed since its head came, wherever it is then."""
+        self._ends[exchange] = self.loop.time() - (perf_counter() - exchange.started) + seconds
 
     def resolve(self, method: bytes, host: str, raw: bytes) -> tuple[Match, Target]:
         """
@@ -277,6 +282,10 @@ class Edge:
         for connection in [c for c in self._connections if 0.0 < c.deadline <= now]:
             connection.expire()
         self.streams.tick(now)
+        for exchange in [e for e, end in self._ends.items() if e.over or end <= now]:
+            del self._ends[exchange]
+            if not exchange.over:
+                exchange.down.overrun(exchange)
         for group in self.groups.values():
             for pool in group.pools:
                 pool.prune(now)

@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from gateway.edge.chunks import ChunkDecoder, ChunkError
-from gateway.edge.exchange import Exchange
+from gateway.edge.exchange import WRITE_AHEAD, Exchange
 from gateway.edge.head import MAX_RESPONSE_HEAD, BadResponse, ResponseReader
 from gateway.edge.streaming import is_agreed
 from gateway.errors import UpstreamError
@@ -113,6 +113,7 @@ class Upstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
         self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=WRITE_AHEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop; tells the pool, and the exchange if there is one."""

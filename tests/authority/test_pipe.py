@@ -95,6 +95,18 @@ async def test_a_paused_reader_gets_nothing_and_pauses_its_writer(ends: tuple[Re
     assert one.events == ["pause", "resume"]
 
 
+async def test_a_writer_may_ask_to_be_paused_earlier(ends: tuple[Reader, Reader]) -> None:
+    """As the data plane does on both its sides."""
+    one, other = ends
+    other.transport.pause_reading()
+    one.transport.set_write_buffer_limits(high=2)
+    one.transport.write(b"xy")
+    assert one.events == []
+    one.transport.write(b"z")
+    assert one.events == ["pause"]
+
+
+
 async def test_paused_between_a_write_and_its_arrival(ends: tuple[Reader, Reader]) -> None:
     one, other = ends
     one.transport.write(b"data")

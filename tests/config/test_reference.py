@@ -24,3 +24,4 @@ def test_every_key_of_every_section_has_a_row() -> None:
     assert all(kind and default and meaning for kind, default, meaning in rows)
     assert "| `token` | secret | none |" in manual
     assert "| `access_token_ttl` | duration | `1h` |" in manual
+    assert "| `min_body_rate` | size | `240B` |" in manual
