@@ -278,6 +278,17 @@ class UpstreamTimeout(UpstreamError):
     title = "The upstream did not answer in time"
 
 
+class UpstreamDown(GatewayError):
+    """Every address of the upstream lets connections hang; the gateway looks each second whether one is back."""
+
+    status = 503
+    code = "upstream_unavailable"
+    title = "The upstream is unavailable, try again"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason=reason, headers=(("Retry-After", "1"),))
+
+
 # --- the gateway's own endpoints -----------------------------------------------------------------------------------
 
 

@@ -117,7 +117,7 @@ def test_every_code_is_named_with_its_status() -> None:
         ("body at own endpoints", f"| {body.MAX_BODY // KIB} KiB;"),
         ("body at own endpoints", f"| {OWN_MAX_BODY // KIB} KiB;"),
         ("an answer's head", f"| {head.MAX_RESPONSE_HEAD // KIB} KiB, {upstream.MAX_INTERIM} |"),
-        ("connections to a target", f"; {pool.MAX_WAITING:,} |"),
+        ("connections to a target", f"; `max_queue`, {pool.MAX_WAITING:,} |"),
         ("clients of an account", f"| {enrolment.MAX_CLIENTS}, {enrolment.MAX_KEYS}, {MAX_RETIRED} |"),
         ("chains of refresh tokens", f" {Config().oauth.max_live_chains:,} |"),
         ("a whole request head", f"| `listen.head_timeout`, {LISTEN.head_timeout.total_seconds():g} s,"),

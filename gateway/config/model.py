@@ -15,6 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 from gateway.config.values import (
     AS_WHOLE,
+    CHECK_PATH_PATTERN,
+    HASH_ON_PATTERN,
     KEY_PREFIX_PATTERN,
     NAME_PATTERN,
     PATH_PREFIX_PATTERN,
@@ -133,15 +135,80 @@ class OAuth(Section):
     """All that a self-registered client may be granted; more only by the operator."""
 
 
+class UpstreamTls(Section):
+    """How https targets are spoken to."""
+
+    ca_file: Path | None = None
+    """Certificates (PEM) to verify the targets against; default: the system's."""
+    cert_file: Path | None = None
+    """The certificate (PEM, with its chain) that the gateway shows when a target asks for one."""
+    key_file: Path | None = None
+    """The key (PEM, without a password) of ``cert_file``; may stand in the same file."""
+    server_name: str | None = None
+    """The name that the certificates must hold and that is sent as SNI; default: the host of each target."""
+    verify: Flag = True
+    """Whether certificates and their names are verified.  Without, anybody on the way can read and change everything."""
+
+
+class Health(Section):
+    """Requests that the gateway makes by itself to see whether a target is well, from each worker."""
+
+    path: Annotated[str, Field(pattern=CHECK_PATH_PATTERN)]
+    """What is asked, with GET and the Host of the target, like /healthz."""
+    interval: SomeTime = timedelta(seconds=10)
+    """Time between two checks of a target, give or take 15 %."""
+    timeout: SomeTime = timedelta(seconds=2)
+    """Longest wait for the status of the answer, connecting included."""
+    healthy: Annotated[int, Field(ge=1, le=100), AS_WHOLE] = 2
+    """Checks in a row that bring a target back.  At start all are taken for healthy: nothing is known against them."""
+    unhealthy: Annotated[int, Field(ge=1, le=100), AS_WHOLE] = 3
+    """Checks in a row whose failure takes a target out of service."""
+    status: tuple[Annotated[int, Field(ge=200, le=599), AS_WHOLE], ...] = (200, 204)
+    """Statuses that count as well."""
+
+
+class Ejection(Section):
+    """Taking a target out of service for a while because of what it did to requests."""
+
+    failures: Annotated[int, Field(ge=0, le=1000), AS_WHOLE] = 5
+    """Failures in a row: no connection, an end before an answer, no answer within timeouts.first_byte.  0: never eject."""
+    shortest: SomeTime = timedelta(seconds=1)
+    """The first time out of service; each further one takes twice as long."""
+    longest: SomeTime = timedelta(seconds=30)
+    """The longest time out of service."""
+    ramp: Duration = timedelta(seconds=10)
+    """Over which a target that returns gets its whole share again; 0s: at once."""
+    server_errors: Flag = False
+    """Whether an answer with a status of 500 or above counts as a failure too."""
+
+
 class Upstream(Section):
     """A legacy API."""
 
     targets: Annotated[tuple[str, ...], Field(min_length=1)]
-    """http://host:port, https://host:port or unix:/path; several are balanced."""
+    """http://host:port, https://host:port or unix:/path; several are balanced, and so are all addresses of a name."""
+    weights: tuple[Annotated[int, Field(ge=1, le=1000), AS_WHOLE], ...] = ()
+    """One for each target, in their order; the addresses of a name share its weight.  Empty: all alike."""
+    balance: Literal["round_robin", "least_loaded", "hash"] = "round_robin"
+    """In turn; the less busy of two that are drawn; or the same target for the same ``hash_on``, as long as it is well."""
+    hash_on: Annotated[str, Field(pattern=HASH_ON_PATTERN)] = "client"
+    """client: the client id, on public routes the peer's address; or header:NAME, as the target sees it (client if absent)."""
     max_connections: Annotated[int, Field(ge=1), AS_WHOLE] = 1_000
-    """Connections per target and worker; a request above it waits up to timeouts.connect for one."""
+    """Connections per address of a target and worker, so requests under way; more wait up to timeouts.connect for one."""
+    max_queue: Annotated[int, Field(ge=0, le=100_000), AS_WHOLE] = 1_000
+    """Requests that may wait for a connection to one address, per worker; more are 503 at once."""
     keepalive: Duration = timedelta(seconds=60)
     """How long an idle connection is kept; best below the upstream's own limit."""
+    dns_refresh: SomeTime = timedelta(seconds=30)
+    """How often names are looked up again, in the background."""
+    tls: UpstreamTls | None = None
+    """How https targets are spoken to; default: verified against the system's certificates."""
+    health: Health | None = None
+    """Checks of our own.  Default: none; what requests meet is watched in any case (``ejection``)."""
+    ejection: Ejection = Ejection()
+    """When a target is taken out of service because of what it did to requests.  One target always stays."""
+    retry_budget: Annotated[int, Field(ge=0, le=100), AS_WHOLE] = 20
+    """Percent of requests that may be sent to a second target when the first one broke off before it answered."""
 
 
 class Timeouts(Section):

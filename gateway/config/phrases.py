@@ -19,6 +19,8 @@ _PATTERNS = {
     values.KEY_PREFIX_PATTERN: "write 1 to 32 letters, digits, dots, dashes or underscores",
     values.PATH_PREFIX_PATTERN: 'write a path like /v1, without a slash at its end; "" for none',
     values.SEGMENT_PATTERN: "write one path segment: letters, digits, dashes and underscores, no slash",
+    values.HASH_ON_PATTERN: "write client or header:NAME, like header:X-Session",
+    values.CHECK_PATH_PATTERN: "write a path with an optional query, like /healthz; percent-encode what is not plain",
     values.NAME_PATTERN: "write letters, digits, dots, dashes and underscores only",
 }
 _LIST = "write a list, like [a, b]"

@@ -19,14 +19,19 @@ def anchor(config: Config, directory: Path) -> Config:
     if url.startswith("embedded:") and len(url) > len("embedded:"):
         url = f"embedded:{_absolute(directory, url.removeprefix('embedded:'))}"
     ca_file = store.ca_file and Path(_absolute(directory, store.ca_file))
-    upstreams = {name: _anchor_targets(upstream, directory) for name, upstream in config.upstreams.items()}
+    upstreams = {name: _anchor_upstream(upstream, directory) for name, upstream in config.upstreams.items()}
     return config.model_copy(
         update={"store": store.model_copy(update={"url": url, "ca_file": ca_file}), "upstreams": upstreams}
     )
 
 
-def _anchor_targets(upstream: Upstream, directory: Path) -> Upstream:
-    return upstream.model_copy(update={"targets": tuple(_anchor_target(target, directory) for target in upstream.targets)})
+def _anchor_upstream(upstream: Upstream, directory: Path) -> Upstream:
+    targets = tuple(_anchor_target(target, directory) for target in upstream.targets)
+    tls = upstream.tls
+    if tls is not None:
+        files = {"ca_file": tls.ca_file, "cert_file": tls.cert_file, "key_file": tls.key_file}
+        tls = tls.model_copy(update={key: path and Path(_absolute(directory, path)) for key, path in files.items()})
+    return upstream.model_copy(update={"targets": targets, "tls": tls})
 
 
 def _anchor_target(target: str, directory: Path) -> str:

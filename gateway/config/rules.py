@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from gateway.config import cors_rules, listener_rules, oauth_rules, rewrite_rules, route_rules, store_rules
+from gateway.config import cors_rules, listener_rules, oauth_rules, rewrite_rules, route_rules, store_rules, upstream_rules
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
 
@@ -18,6 +18,10 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (listener_rules.trusted, ("trusted_proxies",)),
     (listener_rules.targets, ("upstreams",)),
     (listener_rules.loops, ("listen.host", "listen.port", "admin.host", "admin.port", "upstreams")),
+    (upstream_rules.balancing, ("upstreams",)),
+    (upstream_rules.times, ("upstreams",)),
+    (upstream_rules.health, ("upstreams",)),
+    (upstream_rules.tls, ("upstreams",)),
     (store_rules.url, ("store.url",)),
     (store_rules.credentials, ("store",)),
     (store_rules.options, ("store.url", "store.ca_file", "store.durability")),

@@ -26,6 +26,8 @@ HEADER_PATTERN = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 KEY_PREFIX_PATTERN = r"^[A-Za-z0-9_.-]{1,32}$"
 PATH_PREFIX_PATTERN = r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$|^$"
 SEGMENT_PATTERN = r"^[A-Za-z0-9_-]+$"
+HASH_ON_PATTERN = r"^(client|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$"
+CHECK_PATH_PATTERN = r"^/[!$-;=?-Z_a-z~]*$"
 NAME_PATTERN = r"^[A-Za-z0-9_.-]+$"
 
 

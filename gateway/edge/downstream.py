@@ -47,11 +47,13 @@ from gateway.guard.streams import Stream
 from gateway.guard.verdict import Verdict
 from gateway.oauth.tokens import digest_access, find_access
 from gateway.routing import Match
+from gateway.upstreams.watch import SILENT
 from gateway.websocket import GOING_AWAY, POLICY_VIOLATION, Handshake
 
 if TYPE_CHECKING:
     from gateway.edge.listener import Edge
     from gateway.edge.upstream import Upstream
+    from gateway.upstreams.ports import Attempts
 
 MAX_BUFFER = 64 * 1024
 """Bytes of pipelined requests that are kept before reading pauses."""
@@ -97,6 +99,11 @@ class Downstream(asyncio.Protocol):
         """What the slow client had not taken when it was looked at last, bytes."""
         self.write_paused = False
         """Whether the client reads slowly: answers wait here."""
+
+    @property
+    def address(self) -> str:
+        """IP address of the client, or of the proxy in front of us; empty for a unix socket."""
+        return self._peer.address
 
     # --- asyncio.Protocol -----------------------------------------------------------------------------------------
 
@@ -353,7 +360,7 @@ class Downstream(asyncio.Protocol):
     def queued(self, exchange: Exchange) -> None:
         """There is no idle connection: wait for one, but not for ever."""
         # A tick longer than connecting takes at most, so that a target that stays silent is named as such.
-        self.deadline = self.edge.loop.time() + exchange.match.route.connect + 0.2
+        self.deadline = cast("Attempts", exchange.attempts).until + 0.2
 
     def leased(self, exchange: Exchange) -> None:
         """A connection was found after a wait: what came of the body meanwhile follows the head."""
@@ -558,6 +565,8 @@ class Downstream(asyncio.Protocol):
             elif self._state == _BODY and not self._read_paused:
                 self.fail(exchange, RequestTimeout())
             else:
+                if not exchange.answered:
+                    exchange.up.pool.group.failed(exchange.up.pool, SILENT)
                 self.fail(exchange, UpstreamTimeout("no answer in time", sent=True))
         elif self._state == _HEAD and self._buffer and not self.edge.draining:
             self._refuse(RequestTimeout())

@@ -12,7 +12,9 @@ if TYPE_CHECKING:  # the three classes hold each other by design; only names cro
     from gateway.guard.permit import Permit
     from gateway.guard.streams import Stream
     from gateway.routing import Match
+    from gateway.upstreams.group import Group
     from gateway.upstreams.pool import Pool
+    from gateway.upstreams.ports import Attempts
     from gateway.websocket import Handshake
 
 WRITE_AHEAD = 4 * 1024
@@ -41,9 +43,9 @@ class Exchange:
     """
 
     __slots__ = (
-        "answered", "asked", "down", "handshake", "head_only", "host", "http10", "match", "over", "permit", "pool", "received",
-        "renewed", "repeatable", "request_id", "sent", "sent_all", "start", "started", "status", "stream", "tail",
-        "targets_tried", "up", "upstream_name",
+        "answered", "asked", "attempts", "down", "handshake", "head_only", "host", "http10", "match", "over", "permit", "pool",
+        "received", "renewed", "repeatable", "request_id", "sent", "sent_all", "start", "started", "status", "stream", "tail",
+        "up", "upstream_name",
     )  # fmt: skip
     asked: bytes
 
@@ -67,18 +69,23 @@ class Exchange:
         self.over = False
         self.handshake: Handshake | None = None
         self.stream: Stream | None = None
-        self.targets_tried = 0
-        """Targets that could not be reached."""
+        self.attempts: Attempts | None = None
+        """Where it has been, once it had to wait for a connection."""
         self.renewed = False
         """Whether it met a stale connection once: its next one was never used."""
         self.status = 0
         self.received = 0
         self.sent = 0
         self.up: Upstream | None = None
-        self.pool: Pool | None = None
+        self.pool: Pool | Group | None = None
         self.upstream_name = ""
 
-    # --- what `gateway.upstreams` tells the client's side -----------------------------------------------------------
+    # --- what `gateway.upstreams` asks and tells the client's side -----------------------------------------------------------
+
+    @property
+    def address(self) -> str:
+        """The IP address at the other end of the client's connection."""
+        return self.down.address
 
     def fail(self, error: GatewayError) -> None:
         """It can't be completed."""

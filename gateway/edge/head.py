@@ -78,6 +78,7 @@ _DIGITS = re.compile(rb"[0-9]{1,18}")
 _CODING_LIST = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[ \t]*,[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*")
 _VERSION = re.compile(rb"HTTP/[0-9]+(?:\.[0-9]+)?")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
+_BINDING = re.compile(rb"(?:\A|[,\t ])(?:NTLM|Negotiate)(?:[,\t ]|\Z)", re.IGNORECASE)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
@@ -444,13 +445,14 @@ class ResponseReader:
 
     Attributes after construction: ``status``, ``status_line`` (what stands after ``HTTP/1.1 ``), ``lines`` (what may pass),
     ``content_length`` (bytes or None), ``chunked``, ``keep_alive``, ``plain`` (the head as an HTTP/1.1 client gets it when the
-    length is known and the connection goes on), ``personal`` (it sets a cookie, or is one connection's own),
-    ``is_events`` (text/event-stream), ``to_websocket`` (a 101 to it).
+    length is known and the connection goes on), ``binds`` (it asks for a login of the connection, NTLM or Negotiate),
+    ``personal`` (it sets a cookie or binds, or is one connection's own), ``is_events`` (text/event-stream), ``to_websocket``
+    (a 101 to it).
     """
 
     __slots__ = (
-        "_coding", "_connection", "_names", "_twice", "_upgrade", "chunked", "content_length", "is_events", "keep_alive", "lines",
-        "personal", "plain", "status", "status_line", "to_websocket",
+        "_coding", "_connection", "_names", "_twice", "_upgrade", "binds", "chunked", "content_length", "is_events",
+        "keep_alive", "lines", "personal", "plain", "status", "status_line", "to_websocket",
     )  # fmt: skip
 
     def __init__(self, head: bytes) -> None:
@@ -513,7 +515,8 @@ class ResponseReader:
                 self.lines = [self.lines[i] for i in kept]
                 self._names = [self._names[i] for i in kept]
         self.to_websocket = self.status == 101 and b"upgrade" in options and elements((self._upgrade,)) == [b"websocket"]
-        self.personal = b"set-cookie" in self._names or self.status == 101
+        self.binds = any(map(_BINDING.search, self.values(b"www-authenticate")))
+        self.personal = self.binds or b"set-cookie" in self._names or self.status == 101
         self.is_events = any(value[:17].lower() == b"text/event-stream" for value in self.values(b"content-type"))
         length = b"" if self.content_length is None else b"Content-Length: %d\r\n" % self.content_length
         self.plain = b"".join((b"HTTP/1.1 ", self.status_line, b"\r\n", *self.lines, length, b"\r\n"))

@@ -27,9 +27,12 @@ from gateway.oauth.tokens import AccessRef
 from gateway.routing import AUTHORITY, Match, Router
 from gateway.telemetry.accesslog import AccessLog
 from gateway.telemetry.metrics import Counter, Histogram, Registry
-from gateway.upstreams.group import Group, group_of
+from gateway.upstreams.building import group_of, single
+from gateway.upstreams.connecting import look_up
+from gateway.upstreams.group import Group
+from gateway.upstreams.pins import Pins
 from gateway.upstreams.pool import Pool
-from gateway.upstreams.ports import Connect
+from gateway.upstreams.ports import Connect, Resolve
 
 TICK = 0.1
 """Seconds between two looks at the deadlines of all connections."""
@@ -90,7 +93,7 @@ class Edge:
 
     def __init__(
         self, config: Config, router: Router, verdicts: Verdicts, connect_authority: Connect, registry: Registry,
-        access_log: AccessLog,
+        access_log: AccessLog, *, resolve: Resolve = look_up,
     ) -> None:  # fmt: skip
         self.loop: asyncio.AbstractEventLoop
         self.router = router
@@ -102,10 +105,14 @@ class Edge:
         self.date = ""
         """The value of Date, renewed by each tick."""
         self.token_endpoint = f"{config.oauth.issuer.rstrip('/')}{config.oauth.prefix}/oauth/token"
-        self.groups: dict[str, Group] = {name: group_of(section, Speaker) for name, section in config.upstreams.items()}
-        self.groups[AUTHORITY] = Group([
-            Pool(AUTHORITY, b"gateway", connect_authority, Speaker(), limit=256, keepalive=30.0)
-        ])  # fmt: skip
+        self._pins = Pins()
+        binding = {route.upstream for route in router.routes if route.forward_authorization}
+        self.groups: dict[str, Group] = {
+            name: group_of(name, section, Speaker, registry, self._pins, binding=name in binding, resolve=resolve)
+            for name, section in config.upstreams.items()
+        }
+        authority = Pool(AUTHORITY, b"gateway", connect_authority, Speaker(), limit=256, keepalive=30.0)
+        self.groups[AUTHORITY] = single(AUTHORITY, authority, registry)
         self._trusted = config.trusted_proxies
         self._max_connections = config.listen.max_connections
         self._access_log = access_log
@@ -149,8 +156,7 @@ class Edge:
         if self._timer is not None:
             self._timer.cancel()
         for group in self.groups.values():
-            for pool in group.pools:
-                pool.close()
+            group.close()
         self._access_log.flush()
 
     # --- what connections ask -------------------------------------------------------------------------------------
@@ -166,6 +172,7 @@ class Edge:
     def closed(self, connection: Downstream) -> None:
         """A connection has ended."""
         self._connections.discard(connection)
+        self._pins.drop(connection)
         if self._acceptor is not None:
             self._acceptor.resume()
 
@@ -287,12 +294,11 @@ class Edge:
             if not exchange.over:
                 exchange.down.overrun(exchange)
         for group in self.groups.values():
-            for pool in group.pools:
-                pool.prune(now)
+            group.tick(now)
         self._access_log.flush()
 
     def _upstream_connections(self) -> float:
-        return sum(pool.open for group in self.groups.values() for pool in group.pools)
+        return sum(group.open for group in self.groups.values())
 
 
 def _ambiguous(needs: frozenset[str]) -> AmbiguousTarget:

@@ -15,6 +15,8 @@ from gateway.edge.exchange import WRITE_AHEAD, Exchange
 from gateway.edge.head import MAX_RESPONSE_HEAD, BadResponse, ResponseReader
 from gateway.edge.streaming import is_agreed
 from gateway.errors import UpstreamError
+from gateway.upstreams.pins import is_login
+from gateway.upstreams.watch import RESET
 
 if TYPE_CHECKING:
     from gateway.upstreams.pool import Pool
@@ -62,7 +64,7 @@ class Upstream(asyncio.Protocol):
 
     __slots__ = (
         "_buffer", "_chunked_out", "_decoder", "_interim", "_keep_alive", "_left", "_state", "closed", "exchange",
-        "idle_since", "paused", "pool", "speaker", "transport", "used",
+        "idle_since", "owner", "paused", "pool", "speaker", "transport", "used",
     )  # fmt: skip
 
     def __init__(self, pool: Pool, speaker: Speaker) -> None:
@@ -74,6 +76,7 @@ class Upstream(asyncio.Protocol):
         """Requests that were sent on it; only a connection that was used before may die of keep-alive."""
         self.closed = False
         self.idle_since = 0.0
+        self.owner: object | None = None
         self._state = _IDLE
         self._buffer = b""
         self._left = 0
@@ -178,6 +181,8 @@ class Upstream(asyncio.Protocol):
                 self._broken(exchange, f"the answer's {error} is malformed")
                 return
             data = data[end:]
+            if self.pool.watching:
+                self.pool.group.answered(self.pool, answer.status)
             if answer.status >= 200:
                 self._buffer = b""
                 self._final(exchange, answer, data)
@@ -201,6 +206,8 @@ class Upstream(asyncio.Protocol):
 
     def _final(self, exchange: Exchange, answer: ResponseReader, data: bytes) -> None:
         self._keep_alive = answer.keep_alive
+        if answer.binds or (self.pool.binding and is_login(exchange.tail)):
+            self.pool.group.bind(self, exchange.down)
         status = answer.status
         if exchange.head_only or status in (204, 304):
             length = None if status == 204 else answer.content_length
@@ -276,14 +283,21 @@ class Upstream(asyncio.Protocol):
 
     def _broken(self, exchange: Exchange, reason: str) -> None:
         """The connection is of no more use; retry, answer 502, or cut the client off, whichever is still possible."""
-        silent = not self._buffer and self._interim == 0 and not exchange.answered
-        stale = self.closed and silent and self.used > 1
+        silent = self.closed and not self._buffer and self._interim == 0 and not exchange.answered
+        # Only a connection that had nothing to do for a moment may die of keep-alive, used or not.
+        stale = silent and (self.used > 1 or self.idle_since > 0.0)
+        pool = self.pool
         self.exchange = None
         if not self.closed:
             self.abort()
-        if stale and exchange.repeatable and not exchange.renewed:
-            exchange.renewed = True
+        if silent and not stale:
+            pool.group.failed(pool, RESET)
+        if silent and exchange.repeatable:
             exchange.up = None
-            self.pool.renew(exchange)
-        else:
-            exchange.down.fail(exchange, UpstreamError(reason, sent=True))
+            if stale and not exchange.renewed:
+                exchange.renewed = True
+                pool.group.renew(pool, exchange)
+                return
+            if not stale and pool.group.resend(pool, exchange):
+                return
+        exchange.down.fail(exchange, UpstreamError(reason, sent=True))

@@ -1,5 +1,5 @@
 """
-Connections to one target: kept alive, bounded, handed out one exchange at a time.
+Connections to one address of a target: kept alive, bounded, handed out one exchange at a time.
 
 Connecting is the one thing here that needs a task; a request that finds an idle connection starts none.
 """
@@ -12,32 +12,47 @@ from collections import deque
 from typing import TYPE_CHECKING, cast
 
 from gateway.errors import GatewayError, Overloaded, UpstreamError, UpstreamTimeout
-from gateway.upstreams.ports import Connect, Connection, Exchange, Speaker
+from gateway.upstreams.ports import Attempts, Connect, Connection, Exchange, Speaker
 
 if TYPE_CHECKING:  # each holds the other by design
     from gateway.upstreams.group import Group
+    from gateway.upstreams.standing import Standing
 
 MAX_WAITING = 1_000
-"""Requests that may wait for a connection to one target."""
+"""Requests that may wait for a connection, unless the configuration says otherwise."""
 
 
 class Pool:
-    """The connections of one worker to one target."""
+    """The connections of one worker to one address."""
 
-    def __init__(self, name: str, host: bytes, connect: Connect, speak: Speaker, *, limit: int, keepalive: float) -> None:
+    group: Group
+    standing: Standing | None = None
+    """How it stands with the requests' failures and the gateway's own checks; None: nobody watches it."""
+    binding = False
+    """Whether requests may log a connection in (NTLM, Negotiate), which then belongs to their client."""
+    watching = False
+    """Whether answers matter to its standing just now."""
+
+    def __init__(
+        self, name: str, host: bytes, connect: Connect, speak: Speaker, *, limit: int, keepalive: float,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:  # fmt: skip
         self.name = name
-        """The target as configured, for logs."""
+        """The target as configured, and its address where the target is a name: for logs."""
+        self.host = host
         self.head = b" HTTP/1.1\r\nHost: " + host + b"\r\n"
         """What stands between a request's target and its other header lines."""
-        self.group: Group
         self.speak = speak
-        self._connect = connect
+        self.connect = connect
         self._limit = limit
-        self._keepalive = keepalive
+        self.keepalive = keepalive
+        """Seconds that an idle connection is kept."""
+        self._max_waiting = max_waiting
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._waiting: deque[Exchange] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ended_requests = 0
 
     def lease(self, exchange: Exchange) -> None:
         """Send an exchange on an idle connection, or as soon as there is a new one; it hears of failures."""
@@ -53,19 +68,25 @@ class Pool:
 
     def renew(self, exchange: Exchange) -> None:
         """The same on a connection that was never used."""
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= self._max_waiting:
             self._waiting = deque(waiting for waiting in self._waiting if not waiting.over)
-        if len(self._waiting) >= MAX_WAITING:
+        # A connection that may be opened for it at once makes it no queue.
+        if len(self._waiting) >= self._max_waiting + max(0, self._limit - len(self._open)):
             # Later, not now: the client's side is still about to begin, and may have thousands more of these.
             refusal = Overloaded(reason=f"{len(self._waiting)} requests wait for {self.name}")
             asyncio.get_running_loop().call_soon(exchange.fail, refusal)
             return
         self._waiting.append(exchange)
+        if exchange.attempts is None:
+            exchange.attempts = Attempts(asyncio.get_running_loop().time() + exchange.match.route.connect)
         exchange.queued()
         self._grow()
 
     def release(self, up: Connection) -> None:
         """Take a connection back after a complete answer."""
+        if up.owner is not None:
+            self.group.keep(up)
+            return
         while self._waiting:
             exchange = self._next_for(up)
             if exchange is None:
@@ -83,6 +104,7 @@ class Pool:
 
     def lost(self, up: Connection) -> None:
         """Forget a connection that has ended."""
+        self._ended_requests += up.used
         self._open.discard(up)
         if up in self._idle:
             self._idle.remove(up)
@@ -90,10 +112,23 @@ class Pool:
 
     def prune(self, now: float) -> None:
         """Close connections that were idle for longer than ``keepalive``; the oldest stand first."""
-        while self._idle and now - self._idle[0].idle_since > self._keepalive:
+        while self._idle and now - self._idle[0].idle_since > self.keepalive:
             up = self._idle.pop(0)
             up.closed = True
             up.transport.close()
+
+    def retire(self) -> None:
+        """The address is none of the target's any more: idle connections go, busy ones after their answers."""
+        self.keepalive = -1.0
+        self.prune(asyncio.get_running_loop().time())
+        self.evacuate(UpstreamError(f"{self.name} is no address of its target any more", sent=False))
+
+    def evacuate(self, failure: GatewayError) -> None:
+        """Send those that wait elsewhere."""
+        waiting, self._waiting = self._waiting, deque()
+        for exchange in waiting:
+            if not exchange.over:
+                self.group.unreachable(self, exchange, failure)
 
     def close(self) -> None:
         """Cut everything."""
@@ -113,6 +148,31 @@ class Pool:
         """Connections, idle ones included."""
         return len(self._open)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no connection, and none is coming."""
+        return not self._open and not self._tasks
+
+    @property
+    def load(self) -> int:
+        """Requests that are under way or wait."""
+        return len(self._open) - len(self._idle) + len(self._waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait."""
+        return len(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        """Whether a further request would have to wait for another one's end."""
+        return not self._idle and len(self._open) >= self._limit
+
+    @property
+    def requests(self) -> int:
+        """Requests that were sent, ever."""
+        return self._ended_requests + sum(up.used for up in self._open)
+
     def _next_for(self, up: Connection) -> Exchange | None:
         """Who has waited longest; but an exchange that met a stale connection once gets none that was used."""
         waiting = self._waiting
@@ -130,7 +190,8 @@ class Pool:
             self._waiting.popleft()
         wanted = min(len(self._waiting), self._limit - len(self._open))
         while len(self._tasks) < wanted:
-            task = asyncio.get_running_loop().create_task(self._open_one(self._waiting[0].match.route.connect))
+            timeout = self._waiting[0].match.route.connect / self.group.patience
+            task = asyncio.get_running_loop().create_task(self._open_one(timeout))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -139,11 +200,11 @@ class Pool:
         protocol: asyncio.BaseProtocol | None = None
         try:
             async with asyncio.timeout(timeout):
-                _, protocol = await self._connect(lambda: self.speak(self))
+                _, protocol = await self.connect(lambda: self.speak(self))
         except TimeoutError:
             failure = UpstreamTimeout(f"{self.name} did not accept a connection in time", sent=False)
         except (OSError, ssl.SSLError) as error:
-            failure = UpstreamError(f"{self.name} can't be reached: {type(error).__name__}", sent=False)
+            failure = UpstreamError(f"{self.name} can't be reached: {explain(error)}", sent=False)
         # Before anybody hears of it: a next request may come of that, and has to have a task of its own.
         self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
         up = cast("Connection | None", protocol)
@@ -159,4 +220,12 @@ class Pool:
             if not exchange.over:
                 self.group.unreachable(self, exchange, failure)
                 break
+        self.group.not_connected(self, failure)
         self._grow()
+
+
+def explain(error: Exception) -> str:
+    """What went wrong with a connection, without what the other side said."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    return type(error).__name__

@@ -38,7 +38,9 @@ def test_it_is_draft_2020_12_and_covers_every_section() -> None:
     assert json.loads(text()) == SCHEMA
     assert SCHEMA["$schema"] == DIALECT
     assert set(SCHEMA["properties"]) == set(Config.model_fields)
-    assert set(SCHEMA["$defs"]) == {"Listen", "Admin", "Store", "OAuth", "Upstream", "Route", "Timeouts", "Cors", "Streams"}
+    assert set(SCHEMA["$defs"]) == {
+        "Listen", "Admin", "Store", "OAuth", "Upstream", "UpstreamTls", "Health", "Ejection", "Route", "Timeouts", "Cors", "Streams",
+    }  # fmt: skip
     for section in SCHEMA["$defs"].values():
         assert section["additionalProperties"] is False
         assert all(value.get("description") for value in section["properties"].values())

@@ -192,10 +192,9 @@ async def test_x10_the_queue_has_a_deadline(unstarted: Rig) -> None:
     assert [r.target for r in rig.origin.requests] == [b"/public/x", b"/public/kept"]
 
 
-async def test_the_queue_is_bounded_by_the_living(unstarted: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_queue_is_bounded_by_the_living(unstarted: Rig) -> None:
     """Who gave up takes no place; pipelined refusals do not recurse."""
-    monkeypatch.setattr(pool_module, "MAX_WAITING", 2)
-    rig = await unstarted.start(upstream={"max_connections": 1})
+    rig = await unstarted.start(upstream={"max_connections": 1, "max_queue": 2})
     rig.origin.answer = b""
     busy = await rig.client()
     await busy.send(get("/public/x"))
