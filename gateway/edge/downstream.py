@@ -195,6 +195,8 @@ class Downstream(asyncio.Protocol):
         if self._started == 0.0:
             self._started = perf_counter()
             self.deadline = now + self.edge.head_timeout
+            if self._reader is not None:
+                self._reader.method = b""  # the last request's, which a refusal would go by
         line = data.find(b"\r\n", 2)
         if line < 0 and len(data) > MAX_TARGET + 64:
             self._refuse(UriTooLong())
@@ -306,8 +308,6 @@ class Downstream(asyncio.Protocol):
             self._forward(permit(cast(Match, self._match), verdict, self.edge.loop.time()))
         except GatewayError as error:
             self._refuse(error)
-        if self._eof and self._state == _BODY:
-            self.transport.abort()
         self._continue()
 
     # --- forwarding -----------------------------------------------------------------------------------------------
@@ -526,9 +526,10 @@ class Downstream(asyncio.Protocol):
         if exchange.stream is not None:
             self.edge.streams.close(exchange.stream, "finished")
         reader = cast(RequestReader, self._reader)
-        if not exchange.sent_all:
-            self._linger()
-        elif not reader.keep_alive or self.edge.draining or (self._eof and not self._buffer):
+        closes = not reader.keep_alive or self.edge.draining
+        if not exchange.sent_all or (closes and self._buffer):
+            self._linger()  # a client that is still sending would lose the answer to a reset
+        elif closes or (self._eof and not self._buffer):
             self._close()
         else:
             self._next()
@@ -543,10 +544,21 @@ class Downstream(asyncio.Protocol):
         if exchange.answered:
             self.edge.note(self._peer, exchange, perf_counter() - exchange.started, error.code)
             self._state = _CLOSED
-            self.transport.abort()
+            self._cut(exchange)
             return
         self._answer(error, exchange)
         self._continue()
+
+    def cut(self) -> None:
+        """End the connection now, whatever is under way on it."""
+        self._cut(self._exchange)
+
+    def _cut(self, exchange: Exchange | None) -> None:
+        sock = self.transport.get_extra_info("socket")
+        if exchange is not None and exchange.http10 and sock is not None:
+            # The answer may be one that ends with the connection: an orderly end would make half of it whole.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -667,7 +679,7 @@ class Downstream(asyncio.Protocol):
         keep = not (pending or error.close or edge.draining or reader is None or not reader.keep_alive)
         if keep and (reader.method == b"CONNECT" or (self._eof and not self._buffer)):
             keep = False  # what follows may be a tunnel's; or nothing follows
-        head_only = reader is not None and not error.close and reader.method == b"HEAD"
+        head_only = reader is not None and reader.method == b"HEAD"
         cors = self._match.route.cors if self._match is not None else None
         self.transport.write(render(
             error, is_oauth=self._match is not None and self._match.route.is_oauth, request_id=request_id,
@@ -713,6 +725,8 @@ class Downstream(asyncio.Protocol):
                 self._close()
             elif self._state != _BODY and len(self._buffer) <= MAX_BUFFER:
                 self._resume_reading()
+        if self._eof and self._state == _BODY:
+            self.transport.close()  # its end will never come, and it is no whole request; earlier answers may be on their way
 
     def _close(self) -> None:
         self._state = _CLOSED

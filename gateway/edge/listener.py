@@ -152,7 +152,7 @@ class Edge:
         while self._connections and self.loop.time() < end:  # noqa: ASYNC110 - connections need no event for a last wait
             await asyncio.sleep(0.02)
         for connection in list(self._connections):
-            connection.transport.abort()
+            connection.cut()
         if self._timer is not None:
             self._timer.cancel()
         for group in self.groups.values():

@@ -250,6 +250,58 @@ async def test_s32_two_credentials_are_told_first_wherever_they_were_sent(rig: R
     await client.assert_closed()
 
 
+# --- what the state machine found ---------------------------------------------------------------------------------------
+
+
+async def test_s30_a_refusal_of_head_has_no_body_even_where_the_connection_ends(rig: Rig) -> None:
+    """S30: a body that breaks or is too large, a target that is ambiguous; but what was no HEAD yet has one."""
+    chunked = get("/public/x", "Transfer-Encoding: chunked", method="HEAD")
+    for message, status in (
+        (chunked + b"zz\r\n", 400),
+        (get("/small/x", "Content-Length: 11", method="HEAD"), 413),
+        (get("/public/../x", method="HEAD"), 400),
+    ):
+        client = await rig.client()
+        await client.send(message)
+        assert (await client.response("HEAD")).status == status
+        await client.assert_closed()
+    client = await rig.client()
+    assert (await client.ask(get("/nowhere", method="HEAD"), "HEAD")).status == 404
+    assert_refusal(await client.ask(b"GET /public/x HTTP/1.1\nHost"), 400)
+
+
+async def test_f12_an_answer_to_http_1_0_that_breaks_off_is_reset(rig: Rig) -> None:
+    """Its end is the connection's: an orderly one would make half an answer a whole one."""
+    for ending in (b"zz\r\n", b""):
+        begun = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"half")
+        rig.origin.replies(begun, ending, close=not ending)
+        client = await rig.client()
+        await client.send(get("/public/x", version="1.0"))
+        with pytest.raises(ConnectionResetError):
+            await client.reader.read()
+
+
+async def test_a_truncated_request_behind_another_ends_the_connection_at_once(rig: Rig) -> None:
+    """The client has ended its side: what is whole is answered, and the rest waits for nothing."""
+    client = await rig.client()
+    await client.send(get("/public/x") + post("/public/y", b"half", length=10))
+    client.end()
+    assert (await client.response()).status == 200
+    await client.assert_closed()
+    assert [request.target for request in rig.origin.requests] == [b"/public/x"]
+
+
+async def test_who_pipelines_behind_a_close_still_gets_the_last_answer(rig: Rig) -> None:
+    """RFC 9112 section 9.6: the gateway reads on a little, or a reset would take the answer away."""
+    client, down = await rig.connected()
+    await client.send(get("/public/x", "Connection: close") + get("/public/y"))
+    await rig.eventually(lambda: len(rig.origin.requests) == 1 and down._exchange is None)
+    await client.send(get("/public/z") * 100)
+    assert (await client.response()).one("connection") == b"close"
+    await client.assert_closed()
+    assert len(rig.origin.requests) == 1
+
+
 # --- traps of the parser ------------------------------------------------------------------------------------------------
 
 
