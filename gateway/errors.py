@@ -391,6 +391,32 @@ class InvalidScope(OAuthError):
     title = "The scope is unknown, malformed or exceeds what was granted"
 
 
+class InvalidClientMetadata(OAuthError):
+    """RFC 7591 section 3.2.2 invalid_client_metadata."""
+
+    code = "invalid_client_metadata"
+    title = "The client metadata is invalid"
+
+
+class InvalidRedirectUri(OAuthError):
+    """RFC 7591 section 3.2.2 invalid_redirect_uri."""
+
+    code = "invalid_redirect_uri"
+    title = "A redirect URI is invalid"
+
+
+class InvalidRegistrationToken(OAuthError):
+    """RFC 7592 section 2 (RFC 6750 section 3.1): no such client and a wrong token are one answer."""
+
+    status = 401
+    code = "invalid_token"
+    title = "The registration access token is invalid"
+
+    def __init__(self, *, sent: bool, reason: str = "") -> None:
+        error = f', error="{self.code}"' if sent else ""
+        super().__init__(reason=reason, headers=(("WWW-Authenticate", f'Bearer realm="gateway"{error}'),))
+
+
 # --- the command line ----------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 
 from gateway.authority.body import MAX_BODY
 from gateway.authority.clients import ClientEndpoint
+from gateway.authority.describe import DescribedClients
 from gateway.authority.enrolment import Enrolment
 from gateway.authority.hasher import Hasher
 from gateway.authority.identify import ClientAuthentication
@@ -54,9 +55,13 @@ def build(
     """
     oauth = config.oauth
     prefix = oauth.prefix
-    oauth_paths = frozenset(f"{prefix}/oauth/{name}" for name in ("token", "introspect", "revoke", "leaks"))
+    oauth_paths = frozenset(f"{prefix}/oauth/{name}" for name in ("token", "introspect", "revoke", "leaks", "register"))
+
+    def is_oauth(path: str) -> bool:
+        return path in oauth_paths or path.startswith(f"{prefix}/oauth/register/")
+
     app = web.Application(
-        middlewares=[rescue(oauth_paths, endpoint_url(oauth.issuer, prefix, "token"))], client_max_size=MAX_BODY
+        middlewares=[rescue(is_oauth, endpoint_url(oauth.issuer, prefix, "token"))], client_max_size=MAX_BODY
     )
     app.on_response_prepare.append(_hide_server)
 
@@ -70,6 +75,11 @@ def build(
     app.router.add_get(metadata_path(oauth.issuer), MetadataEndpoint(oauth).handle)
 
     enrolment = Enrolment(clients, hasher, entropy)
+    described = DescribedClients(oauth, clients, enrolment, registry)
+    add_post(f"{prefix}/oauth/register", described.register)
+    app.router.add_get(f"{prefix}/oauth/register/{{client_id}}", described.show)
+    app.router.add_put(f"{prefix}/oauth/register/{{client_id}}", described.replace)
+    app.router.add_delete(f"{prefix}/oauth/register/{{client_id}}", described.delete)
     ownership = Ownership(clients, hasher)
     registration = RegistrationEndpoint(oauth, enrolment, ownership, registry)
     for name in dict.fromkeys(oauth.registration_paths):

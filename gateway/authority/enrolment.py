@@ -7,9 +7,19 @@ from collections.abc import Callable
 from gateway.authority.hasher import Hasher
 from gateway.errors import Conflict, NotFound, StoreUnavailable
 from gateway.oauth.ports import ClientStore
-from gateway.oauth.records import Account, Client
+from gateway.oauth.records import Account, Client, Registration
 from gateway.oauth.secrets import KEY_ENTROPY, IssuedKey, mint_key
-from gateway.oauth.tokens import ID_ENTROPY, PARTITION_ENTROPY, find_partition, mint_client_id, mint_partition, text
+from gateway.oauth.tokens import (
+    ENTROPY,
+    ID_ENTROPY,
+    PARTITION_ENTROPY,
+    digest_manager,
+    find_partition,
+    mint_client_id,
+    mint_manager,
+    mint_partition,
+    text,
+)
 
 MAX_CLIENTS = 20
 """Clients of one account."""
@@ -87,6 +97,31 @@ class Enrolment:
         await self._keep(client)
         return issued
 
+    async def describe(
+        self, scopes: frozenset[str], grants: frozenset[str], metadata: bytes
+    ) -> tuple[IssuedKey, str]:
+        """
+        Make a client without an account that manages itself (RFC 7591).
+
+        Args:
+            scopes: All that it may be granted.
+            grants: Grant types that it may use.
+            metadata: What it said of itself, as JSON.
+
+        Returns:
+            Its credential and its registration access token.
+
+        Raises:
+            StoreUnavailable: If the store does not answer.
+        """
+        client, issued = await self._create("", scopes, _NONE, grants)
+        token = mint_manager(client.client_id, self._entropy(ENTROPY))
+        registration = Registration(client.client_id, digest_manager(token.encode("ascii")), metadata)
+        if not await self._clients.save_registration(registration):
+            raise StoreUnavailable("provisional_client_vanished")
+        await self._keep(client)
+        return issued, token
+
     async def add_key(self, client_id: str) -> IssuedKey:
         """
         Make another credential of a client.
@@ -104,11 +139,13 @@ class Enrolment:
             raise Conflict(f"A client can have {MAX_KEYS} keys at most, and remembers those that it retired of late")
         return issued
 
-    async def _create(self, account: str, scopes: frozenset[str], permissions: frozenset[str]) -> tuple[Client, IssuedKey]:
+    async def _create(
+        self, account: str, scopes: frozenset[str], permissions: frozenset[str], grants: frozenset[str] = _NONE
+    ) -> tuple[Client, IssuedKey]:
         partition = mint_partition(self._entropy(PARTITION_ENTROPY))
         client_id = mint_client_id(partition, self._entropy(ID_ENTROPY))
         issued, credential = mint_key(client_id, partition, self._entropy(KEY_ENTROPY), now_ms=0)
-        client = Client(client_id, account, scopes=scopes, permissions=permissions, keys=(issued.client_key,))
+        client = Client(client_id, account, scopes=scopes, permissions=permissions, keys=(issued.client_key,), grants=grants)
         await self._clients.create_client(client, credential, provisional=True)
         return client, issued
 

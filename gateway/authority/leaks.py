@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from hmac import compare_digest
 
 from aiohttp import web
 
@@ -13,7 +15,7 @@ from gateway.authority.rescue import facts
 from gateway.errors import InvalidInput
 from gateway.oauth.ports import ClientStore, TokenStore
 from gateway.oauth.registration import read_object
-from gateway.oauth.tokens import find_access, find_refresh, find_secret
+from gateway.oauth.tokens import find_access, find_manager, find_refresh, find_secret
 
 MAX_FOUND = 100
 """Strings in one report."""
@@ -68,6 +70,11 @@ class LeaksEndpoint:
                 client, credential = owner
                 if await self._clients.retire_credential(client.client_id, credential.client_key, end_tokens=True):
                     return "client_secret", client.client_id
+        elif (manager := find_manager(string)) is not None:
+            registration = await self._clients.find_registration(manager.client_id)
+            if registration is not None and compare_digest(registration.manager_digest, manager.digest):
+                await self._clients.save_registration(replace(registration, manager_digest=b""))
+                return "registration_access_token", manager.client_id
         return None
 
 

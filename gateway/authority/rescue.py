@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -15,12 +16,12 @@ from gateway.problem import problem
 _log = logging.getLogger("gateway.authority")
 
 
-def rescue(oauth_paths: frozenset[str], token_endpoint: str) -> Middleware:
+def rescue(is_oauth: Callable[[str], bool], token_endpoint: str) -> Middleware:
     """
     Build the middleware.
 
     Args:
-        oauth_paths: Paths whose refusals are RFC 6749 JSON; those of all others are problem documents (RFC 9457).
+        is_oauth: Whether a path's refusals are RFC 6749 JSON; those of all others are problem documents (RFC 9457).
         token_endpoint: Absolute URL for the 401s.
     """
 
@@ -36,7 +37,7 @@ def rescue(oauth_paths: frozenset[str], token_endpoint: str) -> Middleware:
             error = GatewayError(reason=type(caught).__name__)
             _log_failure(request, caught)
         _log_refusal(request, error)
-        if request.path in oauth_paths:
+        if is_oauth(request.path):
             status, headers, body = refusal(error)
         else:
             status, headers, body = problem(error, request_id=request_id(request), token_endpoint=token_endpoint)

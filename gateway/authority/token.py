@@ -13,7 +13,15 @@ from gateway.authority.answers import answer
 from gateway.authority.body import read_form
 from gateway.authority.identify import Caller, ClientAuthentication
 from gateway.config.model import OAuth
-from gateway.errors import GatewayError, InvalidClient, InvalidGrant, InvalidRequest, InvalidScope, StoreUnavailable
+from gateway.errors import (
+    GatewayError,
+    InvalidClient,
+    InvalidGrant,
+    InvalidRequest,
+    InvalidScope,
+    StoreUnavailable,
+    UnauthorizedClient,
+)
 from gateway.oauth.grants import CLIENT_CREDENTIALS, REFRESH_TOKEN, choose_grant, grant_types, token_answer
 from gateway.oauth.pairs import FIRST_ENTROPY, NEXT_ENTROPY, Pair, mint_first, mint_next
 from gateway.oauth.ports import NewTokens, Refreshed, RefreshOutcome, TokenStore
@@ -76,6 +84,8 @@ class TokenEndpoint:
             form = await read_form(request)
             caller = await self._authenticate(request, form)
             grant = choose_grant(form, self._offered)
+            if not caller.client.may_use(grant):
+                raise UnauthorizedClient
             document = await self._grants[grant](caller, form)
         except GatewayError as error:
             self._registry.counter(
@@ -91,7 +101,8 @@ class TokenEndpoint:
         granted = grant_scopes(requested, client.scopes)
         partition = find_partition(client.client_id)
         assert partition is not None, "a stored client has a well-formed id"
-        pair, minted = mint_first(partition, self._entropy(FIRST_ENTROPY), refresh=terms.refresh)
+        refresh = terms.refresh and client.may_use(REFRESH_TOKEN)
+        pair, minted = mint_first(partition, self._entropy(FIRST_ENTROPY), refresh=refresh)
         issued = await self._tokens.issue(
             client, caller.client_key, minted, granted,
             access_ttl_ms=terms.access_ttl_ms, refresh_ttl_ms=terms.refresh_ttl_ms, max_live_chains=terms.max_live_chains,

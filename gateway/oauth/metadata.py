@@ -17,8 +17,14 @@ def endpoint_url(issuer: str, prefix: str, name: str) -> str:
     return f"{issuer.rstrip('/')}{prefix}/oauth/{name}"
 
 
+def auth_methods(*, client_secret_post: bool) -> tuple[str, ...]:
+    """How a client may authenticate, the default first."""
+    return ("client_secret_basic", "client_secret_post") if client_secret_post else ("client_secret_basic",)
+
+
 def metadata(
-    issuer: str, prefix: str, *, grant_types: tuple[str, ...], scopes: frozenset[str], client_secret_post: bool
+    issuer: str, prefix: str, *, grant_types: tuple[str, ...], scopes: frozenset[str], client_secret_post: bool,
+    registration: bool = False,
 ) -> dict[str, str | list[str]]:
     """
     The metadata document (section 2).
@@ -26,7 +32,7 @@ def metadata(
     ``issuer`` is repeated letter by letter (section 3.3).  ``response_types_supported`` is REQUIRED, while section 3.2 omits
     empty arrays: there is no authorization endpoint yet, so it is present and empty.
     """
-    methods = ["client_secret_basic"] + (["client_secret_post"] if client_secret_post else [])
+    methods = list(auth_methods(client_secret_post=client_secret_post))
     document: dict[str, str | list[str]] = {
         "issuer": issuer,
         "token_endpoint": endpoint_url(issuer, prefix, "token"),
@@ -38,6 +44,8 @@ def metadata(
         "grant_types_supported": list(grant_types),
         "response_types_supported": [],
     }
+    if registration:
+        document["registration_endpoint"] = endpoint_url(issuer, prefix, "register")
     if scopes:
         document["scopes_supported"] = sorted(scopes)
     return document

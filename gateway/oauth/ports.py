@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential
+from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential, Registration
 from gateway.oauth.tokens import AccessRef, RefreshRef, SecretRef
 
 
@@ -51,6 +51,12 @@ class ClientStore(Protocol):
     async def keep_client(self, client_id: str) -> bool:
         """Make a provisional client permanent, its credentials too; False when it has vanished."""
 
+    async def save_registration(self, registration: Registration) -> bool:
+        """Write what a client registered, in place of what it had; as provisional as the client.  False when it is gone."""
+
+    async def find_registration(self, client_id: str) -> Registration | None:
+        """What a client registered."""
+
     async def link_client(self, username: str, client_id: str, *, at_most: int) -> bool:
         """Add a client to its account; False when the account is gone or already has ``at_most`` clients."""
 
@@ -62,7 +68,7 @@ class ClientStore(Protocol):
 
     async def change_client(
         self, client_id: str, *, enabled: bool | None = None, scopes: frozenset[str] | None = None,
-        permissions: frozenset[str] | None = None, end_tokens: bool = False,
+        permissions: frozenset[str] | None = None, grants: frozenset[str] | None = None, end_tokens: bool = False,
     ) -> Client | None:
         """Change what is given, atomically; ``end_tokens`` raises the epoch.  The client as it is now, or None."""
 

@@ -31,6 +31,12 @@ class Client:
     retired: Mapping[str, int] = field(default_factory=dict)
     """client_key -> when it was retired together with its tokens; kept while such a token could still live."""
     issued_at: int = 0
+    grants: frozenset[str] = frozenset()
+    """Grant types that it may use; empty: all on offer."""
+
+    def may_use(self, grant: str) -> bool:
+        """Whether a grant type is permitted to it."""
+        return not self.grants or grant in self.grants
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,17 @@ class Credential:
     issued_at: int = 0
     expires_at: int = 0
     """0: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a client said of itself (RFC 7591), and who may change that; apart from `Client`, which every verdict reads."""
+
+    client_id: str
+    manager_digest: bytes
+    """Of its registration access token; empty when that was ended."""
+    metadata: bytes = b"{}"
+    """A JSON object."""
 
 
 @dataclass(frozen=True, slots=True)

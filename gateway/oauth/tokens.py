@@ -7,6 +7,7 @@ base64url, and (for secrets) a checksum, so that a mistyped or foreign string is
     access token   gwa_ ppp <43: 256 bits>               <6: CRC-32, base62>
     refresh token  gwr_ ppp <22: chain id, 128 bits> <43: 256 bits> <6>
     client secret  gws_ ppp <43: 256 bits>               <6>           (without ppp: made by an early build, still good)
+    registration   gwm_ ppp <22: of the client id> <43: 256 bits>        <6>
     client id      gwc_ ppp <22: 128 bits>
     client key     gwk_ ppp <22: 128 bits>
 
@@ -36,13 +37,16 @@ _PAIRS = tuple(high + low for high in _BASE62 for low in _BASE62)
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 
-PATTERN = r"gw(?:a_[a-z2-7]{3}[A-Za-z0-9_-]{43}|r_[a-z2-7]{3}[A-Za-z0-9_-]{65}|s_(?:[a-z2-7]{3})?[A-Za-z0-9_-]{43})[0-9A-Za-z]{6}"
+PATTERN = (
+    r"gw(?:a_[a-z2-7]{3}[A-Za-z0-9_-]{43}|[rm]_[a-z2-7]{3}[A-Za-z0-9_-]{65}|s_(?:[a-z2-7]{3})?[A-Za-z0-9_-]{43})[0-9A-Za-z]{6}"
+)
 """The published regular expression of everything that is secret here (docs/http.md)."""
 
 _ACCESS = re.compile(rb"gwa_[a-z2-7]{3}[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}")
 _REFRESH = re.compile(rb"gwr_[a-z2-7]{3}[A-Za-z0-9_-]{65}[0-9A-Za-z]{6}")
 _SECRET = re.compile(rb"gws_(?:[a-z2-7]{3})?[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}")
 _SECRET_LENGTH = 56
+_MANAGER = re.compile(rb"gwm_[a-z2-7]{3}[A-Za-z0-9_-]{65}[0-9A-Za-z]{6}")
 _CLIENT_ID = re.compile(r"gwc_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
 _CLIENT_KEY = re.compile(r"gwk_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
 _CLIENT_ID_OR_KEY = re.compile(r"gw[ck]_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
@@ -70,6 +74,14 @@ class SecretRef:
     """Where a client secret's credential can be found: partition and digest.  Never the secret."""
 
     partition: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerRef:
+    """Which client a registration access token manages, and its digest.  Never the token."""
+
+    client_id: str
     digest: bytes
 
 
@@ -124,6 +136,11 @@ def mint_refresh(partition: str, chain_id: str, entropy: bytes) -> str:
     return _sealed(f"gwr_{partition}{chain_id}{text(entropy)}")
 
 
+def mint_manager(client_id: str, entropy: bytes) -> str:
+    """Make the registration access token of a client (RFC 7592) from 32 random bytes."""
+    return _sealed(f"gwm_{client_id[4:]}{text(entropy)}")
+
+
 def find_access(token: bytes) -> AccessRef | None:
     """Read an access token; None unless form and checksum are right (any length, any bytes are safe to pass)."""
     if _ACCESS.fullmatch(token) is None or not _whole(token):
@@ -136,6 +153,13 @@ def find_refresh(token: bytes) -> RefreshRef | None:
     if _REFRESH.fullmatch(token) is None or not _whole(token):
         return None
     return RefreshRef(token[4:7].decode("ascii"), token[7:29].decode("ascii"), digest_refresh(token))
+
+
+def find_manager(token: bytes) -> ManagerRef | None:
+    """Read a registration access token; None unless form and checksum are right."""
+    if _MANAGER.fullmatch(token) is None or not _whole(token):
+        return None
+    return ManagerRef(f"gwc_{token[4:29].decode('ascii')}", digest_manager(token))
 
 
 def is_secret(secret: bytes) -> bool:
@@ -180,6 +204,11 @@ def digest_refresh(token: bytes) -> bytes:
 def digest_secret(secret: bytes) -> bytes:
     """What is kept of a client secret: SHA-256 under a label of its kind, 32 bytes."""
     return sha256(b"secret:" + secret).digest()
+
+
+def digest_manager(token: bytes) -> bytes:
+    """What is kept of a registration access token: SHA-256 under a label of its kind, 32 bytes."""
+    return sha256(b"registration:" + token).digest()
 
 
 def _sealed(body: str) -> str:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from hmac import compare_digest
 from typing import Any
 
-from gateway.oauth.records import Account, Client, Credential
+from gateway.oauth.records import Account, Client, Credential, Registration
 from gateway.oauth.tokens import SecretRef, find_partition, is_client_id, is_client_key
 from gateway.store import codec
 from gateway.store.caller import Caller
@@ -40,6 +40,7 @@ _KEEP_CLIENT = Script("keep_client")
 _LINK_CLIENT = Script("link_client")
 _RELEASE_USERNAME = Script("release_username")
 _RETIRE_CREDENTIAL = Script("retire_credential")
+_SAVE_REGISTRATION = Script("save_registration")
 _UNLINK_CLIENT = Script("unlink_client")
 
 
@@ -142,7 +143,21 @@ class RedisClients:
     async def keep_client(self, client_id: str) -> bool:
         """Make a provisional client permanent, its credentials too; False when it has vanished."""
         prefixes: list[Word] = [self._credentials(client_id), self._keys.secrets(client_id[4:7])]
-        return _done(await _KEEP_CLIENT(self._caller, [self._keys.client(client_id)], prefixes))
+        keys = [self._keys.client(client_id), self._keys.registration(client_id)]
+        return _done(await _KEEP_CLIENT(self._caller, keys, prefixes))
+
+    async def save_registration(self, registration: Registration) -> bool:
+        """Write what a client registered, in place of what it had; as provisional as the client.  False when it is gone."""
+        keys = [self._keys.client(registration.client_id), self._keys.registration(registration.client_id)]
+        return _done(await _SAVE_REGISTRATION(self._caller, keys, [codec.encode_registration(registration)]))
+
+    async def find_registration(self, client_id: str) -> Registration | None:
+        """What a client registered."""
+        if not is_client_id(client_id):
+            return None
+        with answering("find_registration"):
+            value = await self._get(self._keys.registration(client_id))
+            return None if value is None else codec.decode_registration(value, client_id)
 
     async def link_client(self, username: str, client_id: str, *, at_most: int) -> bool:
         """Add a client to its account; False when the account is gone or already has ``at_most`` clients."""
@@ -156,14 +171,14 @@ class RedisClients:
         """Delete a client and its credentials: all its tokens are dead at once.  False when there was none."""
         if not is_client_id(client_id):
             return False
-        keys = [self._keys.client(client_id), self._keys.live_chains(client_id)]
+        keys = [self._keys.client(client_id), self._keys.live_chains(client_id), self._keys.registration(client_id)]
         at, partition = self._keys, client_id[4:7]
         prefixes: list[Word] = [at.credentials(partition), at.last_uses(partition), at.secrets(partition)]
         return _done(await _DELETE_CLIENT(self._caller, keys, prefixes))
 
     async def change_client(
         self, client_id: str, *, enabled: bool | None = None, scopes: frozenset[str] | None = None,
-        permissions: frozenset[str] | None = None, end_tokens: bool = False,
+        permissions: frozenset[str] | None = None, grants: frozenset[str] | None = None, end_tokens: bool = False,
     ) -> Client | None:  # fmt: skip
         """Change what is given, atomically; ``end_tokens`` raises the epoch.  The client as it is now, or None."""
         if not is_client_id(client_id):
@@ -176,6 +191,7 @@ class RedisClients:
                 int(scopes is not None), codec.join(scopes or frozenset()),
                 int(permissions is not None), codec.join(permissions or frozenset()),
                 int(end_tokens),
+                int(grants is not None), codec.join(grants or frozenset()),
             ],
         )  # fmt: skip
         with answering("change_client"):

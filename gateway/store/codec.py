@@ -18,7 +18,7 @@ from typing import Any
 
 import msgpack
 
-from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential
+from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential, Registration
 from gateway.oauth.tokens import raw, text
 
 _KEPT = 1024
@@ -58,6 +58,7 @@ def encode_client(client: Client) -> bytes:
         "k": list(client.keys),
         "r": dict(client.retired),
         "i": client.issued_at,
+        "o": join(client.grants),
     })  # fmt: skip
 
 
@@ -70,7 +71,8 @@ def decode_client(value: bytes) -> Client:
         CorruptRecord: If the value is anything else.
     """
     try:
-        get = msgpack.unpackb(value, raw=True).__getitem__
+        fields = msgpack.unpackb(value, raw=True)
+        get = fields.__getitem__
         return Client(
             client_id=str(get(b"c"), "ascii"),
             account=str(get(b"a"), "ascii"),
@@ -81,6 +83,7 @@ def decode_client(value: bytes) -> Client:
             keys=_texts(get(b"k")),
             retired=_times(get(b"r")),
             issued_at=_number(get(b"i")),
+            grants=_words(fields.get(b"o", b"")),
         )
     except _BROKEN:
         raise CorruptRecord("client") from None
@@ -116,6 +119,28 @@ def decode_credential(value: bytes) -> Credential:
         )
     except _BROKEN:
         raise CorruptRecord("credential") from None
+
+
+def encode_registration(registration: Registration) -> bytes:
+    """Pack what a client registered."""
+    return _pack({"t": registration.manager_digest, "m": registration.metadata})
+
+
+def decode_registration(value: bytes, client_id: str) -> Registration:
+    """
+    Unpack what a client registered.
+
+    Raises:
+        CorruptRecord: If the value is anything else.
+    """
+    try:
+        get = msgpack.unpackb(value, raw=True).__getitem__
+        metadata = get(b"m")
+        if type(metadata) is not bytes:
+            raise TypeError
+        return Registration(client_id, _digest(get(b"t")), metadata)
+    except _BROKEN:
+        raise CorruptRecord("registration") from None
 
 
 def encode_account(account: Account, claim: str = "") -> bytes:

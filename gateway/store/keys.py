@@ -8,6 +8,7 @@ Whatever one script touches carries the same Redis Cluster hash tag, in braces: 
     gw:cl:{ppp}:<client_id>   client              gw:ac:{username}          account
     gw:ck:{ppp}:<client_key>  credential          gw:cm:{username}          somebody's claim of a username
     gw:sd:{ppp}:<digest>      client_key of the secret with this digest
+    gw:rg:{ppp}:<client_id>   what a client registered of itself (RFC 7591)
 
 Digests (32 bytes) and chain ids (16 bytes) stand in keys as they are: there are millions of them, and base64url would be a
 third more.
@@ -88,6 +89,10 @@ class Keys:
     def live_chains_short(self, partition: str) -> bytes:
         """What those of a partition begin with, up to what a chain's record keeps of a client id."""
         return _in_partition(self._prefix, "cx", partition, f"gwc_{partition}")
+
+    def registration(self, client_id: str) -> bytes:
+        """What a client registered of itself."""
+        return _of(self._prefix, "rg", client_id)
 
     def last_used(self, client_key: str) -> bytes:
         """When a credential last got a token."""

@@ -12,8 +12,13 @@ async def test_rfc8414_3_2_the_document(house: House) -> None:
     assert document["grant_types_supported"] == ["client_credentials", "refresh_token"]
     assert document["response_types_supported"] == []
     assert "scopes_supported" not in document
-    assert "registration_endpoint" not in document
+    assert document["registration_endpoint"] == "http://127.0.0.1:8080/v1/oauth/register"
     assert (await house.http.post("/.well-known/oauth-authorization-server")).status == 405
+
+
+async def test_a_closed_registration_is_not_listed(house_with: MakeHouse) -> None:
+    house = await house_with(registration="closed")
+    assert "registration_endpoint" not in await (await house.http.get("/.well-known/oauth-authorization-server")).json()
 
 
 async def test_what_it_lists_works(house_with: MakeHouse) -> None:
@@ -21,6 +26,8 @@ async def test_what_it_lists_works(house_with: MakeHouse) -> None:
     house = await house_with(client_secret_post=True, scopes={"a": "A"}, issuer="https://api.example.com")
     document = await (await house.http.get("/.well-known/oauth-authorization-server")).json()
     assert document["scopes_supported"] == ["a"]
+    registered = await house.http.post(document["registration_endpoint"].removeprefix("https://api.example.com"), json={})
+    assert registered.status == 201
     client = await house.client("a")
     token = (await house.token(client))["access_token"]
     posted = {"client_id": client.client_id, "client_secret": client.client_secret}

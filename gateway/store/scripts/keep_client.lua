@@ -1,6 +1,7 @@
 -- Make a provisional client permanent, its credentials too.
 --
 -- KEYS[1]  client
+-- KEYS[2]  its registration, if it has one
 -- ARGV     1 credential prefix, 2 prefix of what leads from a secret to its credential
 --
 -- Touches the keys under the prefixes too (same hash tag).
@@ -10,6 +11,7 @@ if not client then
   return 0
 end
 redis.call("PERSIST", KEYS[1])
+redis.call("PERSIST", KEYS[2])
 for _, client_key in ipairs(client.k) do
   local key = ARGV[1] .. client_key
   local credential = read("credential", key)

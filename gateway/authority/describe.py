@@ -1,0 +1,137 @@
+"""``{prefix}/oauth/register``: dynamic client registration (RFC 7591) and its management (RFC 7592)."""
+
+from __future__ import annotations
+
+import logging
+from hmac import compare_digest
+
+import orjson
+from aiohttp import hdrs, web
+
+from gateway.authority.answers import answer, answer_empty
+from gateway.authority.body import read_json_bytes
+from gateway.authority.enrolment import Enrolment
+from gateway.authority.rescue import facts
+from gateway.config.model import OAuth
+from gateway.errors import Forbidden, InvalidRegistrationToken, TokenRefused
+from gateway.guard.bearer import bearer
+from gateway.oauth.client_metadata import Offer, read_client_metadata, read_replacement
+from gateway.oauth.grants import grant_types
+from gateway.oauth.metadata import auth_methods, endpoint_url
+from gateway.oauth.ports import ClientStore
+from gateway.oauth.records import Client, Registration
+from gateway.oauth.scopes import parse_scope
+from gateway.oauth.secrets import find_match
+from gateway.oauth.tokens import find_manager
+from gateway.telemetry.metrics import Registry
+
+_log = logging.getLogger("gateway.authority")
+
+_NONE: frozenset[str] = frozenset()
+
+
+class DescribedClients:
+    """
+    Clients that describe themselves.  They have no account: the registration access token is what manages them.
+
+    The plain registration (username and password) stays as it is; this is a second way in, under the same switch.
+    """
+
+    def __init__(self, oauth: OAuth, clients: ClientStore, enrolment: Enrolment, registry: Registry) -> None:
+        self._open = oauth.registration == "open"
+        self._url = endpoint_url(oauth.issuer, oauth.prefix, "register")
+        self._offer = Offer(
+            grant_types(refresh=oauth.refresh_for_client_credentials),
+            auth_methods(client_secret_post=oauth.client_secret_post),
+            frozenset(oauth.default_scopes),
+        )
+        self._clients = clients
+        self._enrolment = enrolment
+        self._registered = registry.counter("gateway_registrations_total", "Clients registered over HTTP")
+
+    async def register(self, request: web.Request) -> web.Response:
+        """Register (RFC 7591 section 3.1); the answer shows secret and registration access token for the only time."""
+        if not self._open:
+            raise Forbidden("Registration is closed; ask the operator of this gateway for a client")
+        metadata = read_client_metadata(await read_json_bytes(request), self._offer)
+        issued, token = await self._enrolment.describe(_scopes(metadata), _grants(metadata), orjson.dumps(metadata))
+        self._registered.inc()
+        _log.info("client.registered", extra=facts(request, client_id=issued.client_id, client_key=issued.client_key))
+        secret = {"client_key": issued.client_key, "client_secret": issued.client_secret, "client_secret_expires_at": 0}
+        client = await self._clients.find_client(issued.client_id)
+        created = {"client_id_issued_at": client.issued_at // 1000} if client is not None else {}
+        location = ((hdrs.LOCATION, f"{self._url}/{issued.client_id}"),)
+        return answer({**self._document(issued.client_id, token, metadata), **secret, **created}, status=201, headers=location)
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Answer what is registered (RFC 7592 section 2.1); the secret is known to nobody here."""
+        client, registration, token = await self._authenticate(request)
+        return self._shown(client, orjson.loads(registration.metadata), token)
+
+    async def replace(self, request: web.Request) -> web.Response:
+        """Replace all that is registered (RFC 7592 section 2.2); scopes that the operator granted are the operator's to take."""
+        client, registration, token = await self._authenticate(request)
+        found = await self._clients.find_credentials(client.client_id)
+        credentials = found[1] if found is not None else []
+        metadata = read_replacement(
+            await read_json_bytes(request), self._offer, client.client_id,
+            lambda secret: find_match(credentials, secret) is not None,
+        )  # fmt: skip
+        scopes = _scopes(metadata) | (client.scopes - self._offer.scopes)
+        changed = await self._clients.change_client(client.client_id, scopes=scopes, grants=_grants(metadata))
+        saved = Registration(client.client_id, registration.manager_digest, orjson.dumps(metadata))
+        if changed is None or not await self._clients.save_registration(saved):
+            raise InvalidRegistrationToken(sent=True, reason="deleted_meanwhile")
+        _log.info("client.changed", extra=facts(request, client_id=client.client_id))
+        return self._shown(client, metadata, token)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Delete the client (RFC 7592 section 2.3); all its tokens are dead before the answer goes out."""
+        client, _, _ = await self._authenticate(request)
+        await self._clients.delete_client(client.client_id)
+        _log.info("client.deleted", extra=facts(request, client_id=client.client_id))
+        return answer_empty(204)
+
+    async def _authenticate(self, request: web.Request) -> tuple[Client, Registration, str]:
+        """
+        The client in the path, by its registration access token.
+
+        Raises:
+            InvalidRegistrationToken: There is none, or another; for an unknown client too (section 2: never 404).
+            StoreUnavailable: If the store does not answer.
+        """
+        headers = request.headers.getall(hdrs.AUTHORIZATION, ())
+        try:
+            token = bearer(headers[0].encode("utf-8") if len(headers) == 1 else None)
+        except TokenRefused as refused:
+            raise InvalidRegistrationToken(sent=False, reason=refused.code) from None
+        ref = find_manager(token)
+        if ref is None or ref.client_id != request.match_info["client_id"]:
+            raise InvalidRegistrationToken(sent=True, reason="no token of this client")
+        registration = await self._clients.find_registration(ref.client_id)
+        client = await self._clients.find_client(ref.client_id)
+        digest = registration.manager_digest if registration is not None else bytes(32)
+        if not compare_digest(digest, ref.digest) or registration is None or client is None:
+            raise InvalidRegistrationToken(sent=True, reason="unknown or replaced")
+        return client, registration, token.decode("ascii")
+
+    def _shown(self, client: Client, metadata: dict[str, object], token: str) -> web.Response:
+        issued = {"client_id_issued_at": client.issued_at // 1000}
+        return answer({**self._document(client.client_id, token, metadata), **issued})
+
+    def _document(self, client_id: str, token: str, metadata: dict[str, object]) -> dict[str, object]:
+        return {
+            "client_id": client_id,
+            "registration_access_token": token,
+            "registration_client_uri": f"{self._url}/{client_id}",
+            **metadata,
+        }
+
+
+def _scopes(metadata: dict[str, object]) -> frozenset[str]:
+    return parse_scope(str(metadata["scope"])) if "scope" in metadata else _NONE
+
+
+def _grants(metadata: dict[str, object]) -> frozenset[str]:
+    grants = metadata["grant_types"]
+    return frozenset(str(grant) for grant in grants) if isinstance(grants, list) else _NONE

@@ -1,0 +1,180 @@
+"""What a client says of itself when it registers: RFC 7591 section 2."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from gateway.errors import InvalidClientMetadata, InvalidRedirectUri, InvalidScope
+from gateway.oauth.scopes import parse_scope, write_scope
+
+MAX_TEXT = 200
+"""Characters of a name or identifier."""
+MAX_URI = 1024
+"""Characters of a URI."""
+MAX_LIST = 10
+"""Entries of a list."""
+
+_UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!#$%&'()*+,/:;=?@\[\]._~0-9A-Za-z-]+")
+_SAFE_SCHEMES = ("http", "https")
+_MANAGED = ("registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What this gateway lets a self-registered client have."""
+
+    grant_types: tuple[str, ...]
+    auth_methods: tuple[str, ...]
+    scopes: frozenset[str]
+    """All that it may be granted."""
+
+
+def read_client_metadata(body: bytes, offer: Offer) -> dict[str, object]:
+    """
+    Read a registration request; what is not known is ignored (section 2), what is not on offer is replaced (section 3.2.1).
+
+    Returns:
+        What is registered: every member of it goes into the answer.
+
+    Raises:
+        InvalidClientMetadata: It isn't a JSON object, a member breaks its rule, or nothing of what it asks for is on offer.
+        InvalidRedirectUri: One of ``redirect_uris`` is none.
+    """
+    return _registered(_read_object(body), offer)
+
+
+def read_replacement(body: bytes, offer: Offer, client_id: str, is_secret_of_client: Callable[[str], bool]) -> dict[str, object]:
+    """
+    Read an update, which replaces all that was registered (RFC 7592 section 2.2).
+
+    Raises:
+        InvalidClientMetadata: As `read_client_metadata`; or it names another client or secret, or what only the server says.
+        InvalidRedirectUri: One of ``redirect_uris`` is none.
+    """
+    members = _read_object(body)
+    if members.get("client_id") != client_id:
+        raise InvalidClientMetadata("client_id must be that of the client in the path")
+    for name in _MANAGED:
+        if name in members:
+            raise InvalidClientMetadata(f"{name} is not for the client to say")
+    secret = members.get("client_secret")
+    if secret is not None and not (isinstance(secret, str) and is_secret_of_client(secret)):
+        raise InvalidClientMetadata("client_secret must be the present one, or absent")
+    return _registered(members, offer)
+
+
+def _registered(members: Mapping[str, object], offer: Offer) -> dict[str, object]:
+    kept = {name: check(name, members[name]) for name, check in _CHECKS.items() if members.get(name) is not None}
+    kept["grant_types"] = _on_offer("grant_types", members, offer.grant_types)
+    kept["response_types"] = []
+    method = members.get("token_endpoint_auth_method", offer.auth_methods[0])
+    if method not in offer.auth_methods:
+        raise InvalidClientMetadata("token_endpoint_auth_method is none of those in the metadata of this server")
+    kept["token_endpoint_auth_method"] = method
+    scopes = _scopes(members.get("scope"), offer.scopes)
+    if scopes:
+        kept["scope"] = write_scope(scopes)
+    return kept
+
+
+def _on_offer(name: str, members: Mapping[str, object], offered: tuple[str, ...]) -> list[str]:
+    if members.get(name) is None:
+        return list(offered)
+    asked = _texts(name, members[name])
+    found = [one for one in offered if one in asked]
+    if not found:
+        raise InvalidClientMetadata(f"{name} names nothing that is in the metadata of this server")
+    return found
+
+
+def _scopes(value: object, allowed: frozenset[str]) -> frozenset[str]:
+    if value is None or value == "":
+        return allowed
+    if not isinstance(value, str) or len(value) > MAX_URI:
+        raise InvalidClientMetadata("scope must be a string of scopes")
+    try:
+        asked = parse_scope(value)
+    except InvalidScope:
+        raise InvalidClientMetadata("scope has characters that are not allowed") from None
+    if allowed.isdisjoint(asked):
+        raise InvalidClientMetadata("scope names nothing that a registered client may have")
+    return allowed & asked
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
+        raise InvalidClientMetadata(f"{name} must be a string of 1 to {MAX_TEXT} characters")
+    if any(unicodedata.category(character) in _UNPRINTABLE for character in value):
+        raise InvalidClientMetadata(f"{name} has characters that can't be shown")
+    return value
+
+
+def _texts(name: str, value: object) -> list[str]:
+    if not isinstance(value, list) or len(value) > MAX_LIST:
+        raise InvalidClientMetadata(f"{name} must be a list of at most {MAX_LIST} strings")
+    return [_text(name, entry) for entry in value]
+
+
+def _page(name: str, value: object) -> str:
+    """The URL of a page for people: shown as a link one day, so never ``javascript:``."""
+    if not isinstance(value, str) or not _is_uri(value) or urlsplit(value).scheme.lower() not in _SAFE_SCHEMES:
+        raise InvalidClientMetadata(f"{name} must be an absolute https or http URL")
+    return value
+
+
+def _redirect_uris(name: str, value: object) -> list[str]:
+    if not isinstance(value, list) or len(value) > MAX_LIST:
+        raise InvalidRedirectUri(f"{name} must be a list of at most {MAX_LIST} URIs")
+    for uri in value:
+        if not isinstance(uri, str) or not _is_uri(uri) or "#" in uri or not _may_redirect(urlsplit(uri).scheme.lower()):
+            raise InvalidRedirectUri("Each of redirect_uris must be an absolute URI without a fragment, of http, https or an app")
+    return list(value)
+
+
+def _may_redirect(scheme: str) -> bool:
+    """Web pages, and apps under a reversed domain name (RFC 8252 section 7.1); never ``javascript:`` or ``data:``."""
+    return scheme in _SAFE_SCHEMES or "." in scheme
+
+
+def _is_uri(value: str) -> bool:
+    if len(value) > MAX_URI or _URI.fullmatch(value) is None:
+        return False
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return parts.scheme.lower() not in _SAFE_SCHEMES or (bool(parts.hostname) and "@" not in parts.netloc)
+
+
+_CHECKS: dict[str, Callable[[str, object], object]] = {
+    "client_name": _text, "software_id": _text, "software_version": _text, "contacts": _texts,
+    "client_uri": _page, "logo_uri": _page, "tos_uri": _page, "policy_uri": _page, "redirect_uris": _redirect_uris,
+}  # fmt: skip
+
+
+def _read_object(body: bytes) -> dict[str, object]:
+    try:
+        found = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError):  # not UTF-8, not JSON, a name twice, numbers of thousands of digits, too deep
+        raise InvalidClientMetadata("The body is not a JSON object in UTF-8 with each name once") from None
+    if not isinstance(found, dict):
+        raise InvalidClientMetadata("The body must be a JSON object")
+    return found
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("twice")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
