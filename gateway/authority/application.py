@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
+from gateway.authority.account import AccountEndpoint
 from gateway.authority.body import MAX_BODY
 from gateway.authority.clients import ClientEndpoint
 from gateway.authority.describe import DescribedClients
@@ -81,6 +82,11 @@ def build(
     app.router.add_put(f"{prefix}/oauth/register/{{client_id}}", described.replace)
     app.router.add_delete(f"{prefix}/oauth/register/{{client_id}}", described.delete)
     ownership = Ownership(clients, hasher)
+    account = AccountEndpoint(clients, hasher, ownership)
+    app.router.add_get(f"{prefix}/oauth/account", account.show)
+    app.router.add_delete(f"{prefix}/oauth/account", account.delete)
+    app.router.add_put(f"{prefix}/oauth/account/password", account.change_password)
+    add_post(f"{prefix}/oauth/account/sign-out", account.sign_out)
     registration = RegistrationEndpoint(oauth, enrolment, ownership, registry)
     for name in dict.fromkeys(oauth.registration_paths):
         add_post(f"{prefix}/{name}", registration.handle)

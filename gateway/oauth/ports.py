@@ -45,6 +45,9 @@ class ClientStore(Protocol):
     async def change_password_hash(self, username: str, old: str, new: str) -> bool:
         """Replace the hash of an account's password; False when the account is gone or has another hash than ``old``."""
 
+    async def delete_account(self, username: str) -> bool:
+        """Delete an account that has no clients (any more), so that its username is free; False when it has some."""
+
     async def create_client(self, client: Client, credential: Credential, *, provisional: bool) -> None:
         """Write a new client with its first credential; a provisional one vanishes after 120 s unless kept."""
 

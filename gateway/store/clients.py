@@ -33,6 +33,7 @@ _CHANGE_PASSWORD_HASH = Script("change_password_hash")
 _CLAIM_USERNAME = Script("claim_username")
 _CONFIRM_USERNAME = Script("confirm_username")
 _CREATE_CLIENT = Script("create_client")
+_DELETE_ACCOUNT = Script("delete_account")
 _DELETE_CLIENT = Script("delete_client")
 _FIND_CREDENTIALS = Script("find_credentials")
 _FIND_WITH_CLIENT = Script("find_with_client")
@@ -131,6 +132,10 @@ class RedisClients:
     async def change_password_hash(self, username: str, old: str, new: str) -> bool:
         """Replace the hash of an account's password; False when the account is gone or has another hash than ``old``."""
         return _done(await _CHANGE_PASSWORD_HASH(self._caller, [self._keys.account(username)], [old, new]))
+
+    async def delete_account(self, username: str) -> bool:
+        """Delete an account that has no clients (any more), so that its username is free; False when it has some."""
+        return _done(await _DELETE_ACCOUNT(self._caller, [self._keys.account(username)], []))
 
     async def create_client(self, client: Client, credential: Credential, *, provisional: bool) -> None:
         """Write a new client with its first credential; a provisional one vanishes after 120 s unless kept."""
