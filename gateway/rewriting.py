@@ -61,9 +61,16 @@ class Rewriting:
         # Not more than one slash, or backslash, at the beginning: that would be another host (RFC 3986 section 4.2).
         return b"/" + (self._public + path[len(self._sent) :]).lstrip(b"/\\")
 
+    def back_cookie(self, path: bytes) -> bytes:
+        """The same for the Path of a cookie, which stands for all below it, with or without a slash at its end."""
+        below = path if path.endswith(b"/") else path + b"/"
+        # Above all that the route reaches it holds for all of that.
+        back = self._public if self._sent.startswith(below) and path != b"/" and not self._exact else self.back(path)
+        return back[:-1] if not path.endswith(b"/") and back.endswith(b"/") and len(back) > 1 else back
+
 
 def without_dots(path: bytes) -> bytes:
-    """A path that begins with a slash, its dot-segments removed (RFC 3986 section 5.2.4)."""
+    """A path that begins with a slash, its dot-segments removed (RFC 3986 section 5.2.4); it begins like no other host."""
     kept: list[bytes] = []
     segments = path.split(b"/")[1:]
     for segment in segments:
@@ -73,7 +80,7 @@ def without_dots(path: bytes) -> bytes:
             kept.append(segment)
     if segments[-1] in (b".", b".."):
         kept.append(b"")
-    return b"/" + b"/".join(kept)
+    return b"/" + b"/".join(kept).lstrip(b"/\\")
 
 
 def rewriting(path: str, strip_prefix: str | bool, rewrite: str | None) -> Rewriting | None:

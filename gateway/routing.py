@@ -17,6 +17,7 @@ from gateway.config.model import Route as RouteSection
 from gateway.config.reach import kept_out, sent_path
 from gateway.cors import Cors
 from gateway.errors import MethodNotAllowed, RouteNotFound
+from gateway.header_edits import HeaderEdits
 from gateway.rewriting import rewriting
 
 AUTHORITY = "authority"
@@ -34,7 +35,7 @@ class Route:
         "_matches", "allow", "between_bytes", "connect", "cors", "first_byte", "forward_authorization", "hosts", "is_oauth",
         "max_body", "methods", "min_body_rate", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method",
         "streams", "total", "upstream",
-        "kept_out", "preserve_host", "rewriting",
+        "kept_out", "preserve_host", "request_headers", "response_headers", "rewriting",
     )  # fmt: skip
 
     def __init__(self, section: RouteSection, *, own: bool = False) -> None:
@@ -70,6 +71,8 @@ class Route:
         self.rewriting = rewriting(section.path, section.strip_prefix, section.rewrite)
         """How the upstream's paths differ from the clients'; None: not at all."""
         self.preserve_host = section.preserve_host
+        self.request_headers = HeaderEdits(section.request_headers) if section.request_headers is not None else None
+        self.response_headers = HeaderEdits(section.response_headers) if section.response_headers is not None else None
         self.kept_out: tuple[str, ...] | None = None
         """Paths at the upstream, read leniently, that other routes ask more for; `Router` fills it in."""
         self.total = section.timeouts.total.total_seconds()

@@ -87,6 +87,7 @@ def test_the_way_back(public: str, sent: str, path: str, back: str) -> None:
     [
         ("/a/b/c/./../../g", "/a/g"), ("/../x", "/x"), ("/a/..", "/"), ("/a/.", "/a/"), ("/.", "/"), ("/a//../b", "/a/b"),
         ("/...", "/..."), ("/a/b/../", "/a/"), ("/../../", "/"),
+        ("/a/..//evil.com", "/evil.com"), ("/./\\evil.com", "/evil.com"),
     ],
 )  # fmt: skip
 def test_rfc3986_5_2_4_remove_dot_segments(path: str, without: str) -> None:

@@ -25,6 +25,7 @@ from gateway.config.values import (
     Duration,
     Flag,
     HeaderName,
+    HeaderValue,
     Host,
     Method,
     Network,
@@ -245,6 +246,17 @@ class Cors(Section):
     """How long a browser may remember what it was allowed."""
 
 
+class HeaderEdits(Section):
+    """What a route changes about headers, after everything that the gateway removes was removed; names in any letters."""
+
+    set: Mapping[HeaderName, HeaderValue] = Field(default_factory=dict)
+    """Name: value, in place of all lines of that name.  A secret is best a ${file:…}."""
+    add: Mapping[HeaderName, HeaderValue] = Field(default_factory=dict)
+    """Name: value, one line more."""
+    remove: tuple[HeaderName, ...] = ()
+    """Names of which no line passes."""
+
+
 class Streams(Section):
     """WebSocket and other long exchanges of a route: how long they last, and how many there may be."""
 
@@ -285,6 +297,10 @@ class Route(Section):
     """Path that the upstream gets in place of the route's own: /legacy/ for /api/; on an exact route the whole path."""
     preserve_host: Flag = False
     """Whether the upstream gets the client's Host; by default the target's own.  List ``hosts`` beside it."""
+    request_headers: HeaderEdits | None = None
+    """Headers that the upstream gets, or gets no more; not Host, framing, and what the gateway says of caller and connection."""
+    response_headers: HeaderEdits | None = None
+    """Headers of the upstream's answers; not of the gateway's own refusals, and not framing."""
     max_body: Size | None = None
     """Largest request body; more is 413.  Default: unlimited, as bodies are streamed."""
     min_body_rate: Size = 240

@@ -79,6 +79,8 @@ def preserved_hosts(draft: Draft) -> Iterator[Fault]:
             message = "a client can name any virtual host of the upstream: list hosts on this route"
             yield draft.warning(message, "routes", number, "preserve_host")
         upstream = draft.upstreams.get(route.upstream)
-        if upstream is not None and any(target.startswith("https://") for target in upstream.targets):
+        if upstream is None or not any(target.startswith("https://") for target in upstream.targets):
+            continue
+        if upstream.tls is None or upstream.tls.server_name not in route.hosts:
             message = "the upstream's TLS name (SNI) stays the target's, so a server that compares it with Host may refuse"
             yield draft.warning(message, "routes", number, "preserve_host")

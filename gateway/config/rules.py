@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from gateway.config import cors_rules, listener_rules, oauth_rules, rewrite_rules, route_rules, store_rules, upstream_rules
+from gateway.config import (
+    cors_rules,
+    header_rules,
+    listener_rules,
+    oauth_rules,
+    rewrite_rules,
+    route_rules,
+    store_rules,
+    upstream_rules,
+)
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
 
@@ -40,6 +49,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (route_rules.own_endpoints, ("routes", "oauth.prefix", "oauth.registration_paths")),
     (cors_rules.cors, ("routes",)),
     (rewrite_rules.paths, ("routes",)),
+    (header_rules.edits, ("routes",)),
     (rewrite_rules.reach, ("routes", "upstreams")),
     (rewrite_rules.preserved_hosts, ("routes", "upstreams")),
     (route_rules.scopes_declared, ("routes", "oauth.scopes", "oauth.default_scopes")),

@@ -17,6 +17,8 @@ _DURATION = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SIZE = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _LONGEST = timedelta(days=3650)
 
+MAX_FIELD_VALUE = 4096
+"""Longest value of a header that a route sets, characters."""
 DURATION_PATTERN = r"^[0-9]{1,9}(ms|s|m|h|d)$"
 SIZE_PATTERN = r"^[0-9]{1,12}(B|KiB|MiB|GiB)$"
 HOST_PATTERN = r"^[A-Za-z0-9.:_-]{1,253}$"
@@ -92,6 +94,18 @@ def _more_than_nothing(value: timedelta) -> timedelta:
     return value
 
 
+def check_field_value(value: SecretStr) -> SecretStr:
+    """RFC 9110 section 5.5: visible characters, spaces and tabs within, in Latin-1; a line of a head has an end."""
+    text = value.get_secret_value()
+    if re.fullmatch(r"[\t\x20-\x7e\x80-\xff]*", text) is None:
+        raise ValueError("a header's value is one line of Latin-1 characters, without control characters")
+    if text != text.strip(" \t"):
+        raise ValueError("a header's value neither begins nor ends with a space")
+    if len(text) > MAX_FIELD_VALUE:
+        raise ValueError(f"write at most {MAX_FIELD_VALUE} characters")
+    return value
+
+
 def parse_size(value: object) -> int:
     """Read ``64KiB``, ``10MiB``, ``1GiB`` or ``512B``; a bare number is refused because it has no unit."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
@@ -134,6 +148,8 @@ Secret = Annotated[SecretStr, Field(min_length=1)]
 Scope = Annotated[str, Field(pattern=SCOPE_PATTERN, max_length=128)]
 """RFC 6749 section 3.3 scope-token."""
 Method = Annotated[str, Field(pattern=METHOD_PATTERN, max_length=32)]
+HeaderValue = Annotated[SecretStr, AfterValidator(check_field_value)]
+"""RFC 9110 section 5.5 field-value; it may be a secret."""
 HeaderName = Annotated[str, Field(pattern=HEADER_PATTERN, max_length=256)]
 """RFC 9110 section 5.1 field-name."""
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(parse_network, json_schema_input_type=str)]

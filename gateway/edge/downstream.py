@@ -45,6 +45,7 @@ from gateway.guard.bearer import bearer
 from gateway.guard.permit import Permit, permit, permit_public
 from gateway.guard.streams import Stream
 from gateway.guard.verdict import Verdict
+from gateway.mapping import Outward, public_origin
 from gateway.oauth.tokens import digest_access, find_access
 from gateway.routing import Match
 from gateway.upstreams.watch import SILENT
@@ -452,9 +453,31 @@ class Downstream(asyncio.Protocol):
 
     # --- the answer -----------------------------------------------------------------------------------------------
 
+    def outward(self, exchange: Exchange, answer: ResponseReader) -> ResponseReader:
+        """The answer with the addresses that this client knows, and as the route's ``response_headers`` say."""
+        route = exchange.match.route
+        if answer.addressed and not route.own:
+            reader, target, pool = cast(RequestReader, self._reader), cast(Target, self._target), cast("Upstream", exchange.up).pool
+            host = cast(bytes, reader.host)
+            public = public_origin(self._peer.scheme, host, reader.forwarding if self._peer.trusted else {})
+            view = Outward(
+                pool.name.partition(" ")[0], pool.host if exchange.host is None else host, public, route.rewriting,
+                asked=target.asked.partition(b"?")[0], sent=target.forward.partition(b"?")[0],
+            )  # fmt: skip
+            answer = answer.with_lines(view.lines(answer.lines))
+        edits = route.response_headers
+        if edits is None:
+            return answer
+        edited = answer.edited.get(edits)
+        if edited is None:
+            edited = answer.edited[edits] = answer.with_lines(edits.apply(answer.lines))
+        return edited
+
     def write_interim(self, answer: ResponseReader) -> None:
         """Pass a 1xx answer on."""
-        self.transport.write(b"".join((b"HTTP/1.1 ", answer.status_line, b"\r\n", *answer.lines, b"\r\n")))
+        edits = cast(Match, self._match).route.response_headers
+        lines = answer.lines if edits is None else edits.prune(answer.lines)
+        self.transport.write(b"".join((b"HTTP/1.1 ", answer.status_line, b"\r\n", *lines, b"\r\n")))
 
     def write_head(
         self, exchange: Exchange, answer: ResponseReader, *, length: int | None, chunked: bool = False,
@@ -638,7 +661,7 @@ class Downstream(asyncio.Protocol):
         exchange.answered = exchange.over = True
         exchange.status = answer.status
         self._exchange = None
-        self.transport.write(switching(cast(Handshake, exchange.handshake), answer))
+        self.transport.write(switching(cast(Handshake, exchange.handshake), self.outward(exchange, answer)))
         self.edge.streams.began(cast(Stream, exchange.stream), "websocket")
         self._tunnel = Tunnel(self, exchange, self._tunnel_over)
         early, self._buffer = self._buffer, b""

@@ -9,6 +9,7 @@ head; callbacks may not raise (llhttp would lose its place), so a fault is kept 
 from __future__ import annotations
 
 import re
+from copy import copy
 from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
@@ -25,6 +26,9 @@ from gateway.errors import (
     VersionNotSupported,
 )
 from gateway.guard.bearer import B64TOKEN, MAX_TOKEN
+from gateway.header_edits import HeaderEdits
+from gateway.header_names import FORWARDED, HOP_BY_HOP, IDENTITY, OURS, SPOOFABLE
+from gateway.mapping import NAMES as ADDRESSES
 from gateway.routing import Route
 from gateway.websocket import elements
 
@@ -41,23 +45,9 @@ MAX_RESPONSE_HEAD = 64 * 1024
     _DROP, _HOST, _LENGTH, _CODING, _CONNECTION, _EXPECT, _AUTHORIZATION, _SINGLE, _FORWARDING, _UPGRADE, _PROXY_CONNECTION,
 ) = range(1, 12)  # fmt: skip
 
-_HOP_BY_HOP = (
-    b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
-    b"http2-settings", b"proxy",
-)  # fmt: skip
-_IDENTITY = (b"x-client-id", b"x-client-scopes")
-_SPOOFABLE = (
-    b"x-real-ip", b"x-client-ip", b"x-original-url", b"x-original-uri", b"x-original-method", b"x-rewrite-url", b"x-client-cert",
-    # A back end that obeys one of these would run a method that neither route nor scopes were asked about (S29).
-    b"x-http-method-override", b"x-http-method", b"x-method-override",
-)  # fmt: skip
-_FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id", b"via")
-_OURS = (b"x-forwarded-", b"x-gateway-")
-"""Whatever begins like this is the gateway's to say."""
-
 _SPECIAL: Final = {
-    **dict.fromkeys((*_HOP_BY_HOP, *_IDENTITY, *_SPOOFABLE), _DROP),
-    **dict.fromkeys(_FORWARDED, _FORWARDING),
+    **dict.fromkeys((*HOP_BY_HOP, *IDENTITY, *SPOOFABLE), _DROP),
+    **dict.fromkeys(FORWARDED, _FORWARDING),
     b"upgrade": _UPGRADE,
     b"proxy-connection": _PROXY_CONNECTION,
     b"host": _HOST,
@@ -68,9 +58,9 @@ _SPECIAL: Final = {
     b"authorization": _AUTHORIZATION,
     b"content-type": _SINGLE,
 }
-_UNLISTABLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"authorization", *_IDENTITY, *_FORWARDED))
+_UNLISTABLE = frozenset((b"host", b"content-length", b"transfer-encoding", b"authorization", *IDENTITY, *FORWARDED))
 """Names that a client may not have removed by listing them in Connection (CVE-2022-31813, CVE-2024-45410)."""
-_RESPONSE_DROP = frozenset((*_HOP_BY_HOP, b"upgrade"))
+_RESPONSE_DROP = frozenset((*HOP_BY_HOP, b"upgrade"))
 
 _PLAIN_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"))
 
@@ -229,7 +219,9 @@ class RequestReader:
         if self.underscored and "underscore_headers" in route.allow:
             lines = [*lines, *(line for _, line in self.underscored)]
         if route.forward_authorization and self.authorization is not None:
-            lines = [*lines, b"Authorization: ", self.authorization, b"\r\n"]
+            lines = [*lines, b"Authorization: %b\r\n" % self.authorization]
+        if route.request_headers is not None:
+            lines = route.request_headers.apply(lines)
         if self.chunked:
             framing = b"Transfer-Encoding: chunked\r\n"
         elif self.content_length is not None:
@@ -248,7 +240,7 @@ class RequestReader:
         if kind is None:
             if b"_" in lower:
                 self._underscore(name, lower, value)
-            elif not lower.startswith(_OURS):
+            elif not lower.startswith(OURS):
                 self._names.append(lower)
                 self.lines.append(b"%b: %b\r\n" % (name, value))
             return
@@ -296,7 +288,7 @@ class RequestReader:
         dashed = lower.replace(b"_", b"-")
         if dashed in (b"transfer-encoding", b"content-length", b"host"):
             self._fault = self._fault or BadRequest("A framing header is written with an underscore")
-        elif dashed not in _SPECIAL and not dashed.startswith(_OURS):
+        elif dashed not in _SPECIAL and not dashed.startswith(OURS):
             self.underscored.append((lower, b"%b: %b\r\n" % (name, value)))
 
     def _length(self, value: bytes) -> None:
@@ -341,7 +333,7 @@ class RequestReader:
         listed = options - {b"close", b"keep-alive", b"upgrade", b"te", b""}
         if not listed:
             return
-        if not listed.isdisjoint(_UNLISTABLE) or any(name.startswith(_OURS) for name in listed):
+        if not listed.isdisjoint(_UNLISTABLE) or any(name.startswith(OURS) for name in listed):
             raise BadRequest("Connection lists a header that is not hop-by-hop")
         self.drop(listed)
 
@@ -446,12 +438,13 @@ class ResponseReader:
     Attributes after construction: ``status``, ``status_line`` (what stands after ``HTTP/1.1 ``), ``lines`` (what may pass),
     ``content_length`` (bytes or None), ``chunked``, ``keep_alive``, ``plain`` (the head as an HTTP/1.1 client gets it when the
     length is known and the connection goes on), ``binds`` (it asks for a login of the connection, NTLM or Negotiate),
-    ``personal`` (it sets a cookie or binds, or is one connection's own), ``is_events`` (text/event-stream), ``to_websocket``
-    (a 101 to it).
+    ``personal`` (it sets a cookie or binds, or is one connection's own), ``addressed`` (a header holds an address),
+    ``is_events`` (text/event-stream), ``to_websocket`` (a 101 to it).
     """
 
     __slots__ = (
-        "_coding", "_connection", "_names", "_twice", "_upgrade", "binds", "chunked", "content_length", "is_events",
+        "_coding", "_connection", "_names", "_twice", "_upgrade", "addressed", "binds", "chunked", "content_length", "edited",
+        "is_events",
         "keep_alive", "lines", "personal", "plain", "status", "status_line", "to_websocket",
     )  # fmt: skip
 
@@ -518,6 +511,21 @@ class ResponseReader:
         self.binds = any(map(_BINDING.search, self.values(b"www-authenticate")))
         self.personal = self.binds or b"set-cookie" in self._names or self.status == 101
         self.is_events = any(value[:17].lower() == b"text/event-stream" for value in self.values(b"content-type"))
+        self.addressed = not ADDRESSES.isdisjoint(self._names)
+        self.edited: dict[HeaderEdits, ResponseReader] = {}
+        """Itself after the edits of a route, each kept as long as it is."""
+        self._write()
+
+    def with_lines(self, lines: list[bytes]) -> ResponseReader:
+        """The same answer with other header lines."""
+        other = copy(self)
+        other.lines = lines
+        other._names = [line[: line.index(b":")].lower() for line in lines]
+        other.edited = {}
+        other._write()
+        return other
+
+    def _write(self) -> None:
         length = b"" if self.content_length is None else b"Content-Length: %d\r\n" % self.content_length
         self.plain = b"".join((b"HTTP/1.1 ", self.status_line, b"\r\n", *self.lines, length, b"\r\n"))
 

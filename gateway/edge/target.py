@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from gateway.errors import AmbiguousTarget, BadRequest, MethodNotAllowed, UriTooLong
+from gateway.mapping import AUTHORITY
 from gateway.rewriting import Rewriting
 
 MAX_TARGET = 8 * 1024
@@ -28,7 +29,6 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 _DOUBLE = re.compile(rb"%25(?:2[EeFf5]|5[Cc]|3[Bb]|[01][0-9A-Fa-f]|7[Ff])")
 # Cut first and decoded then, it is part of the parameter; decoded first, it ends it.
 _PARAMETER_SLASH = re.compile(rb"(?:;|%3B)[^/]*(?:%2F|%5C)")
-_AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?)(?::[0-9]{1,5})?")
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]*)([^#]*)")
 
 _NOTHING: frozenset[str] = frozenset()
@@ -136,7 +136,7 @@ def host_name(host: bytes) -> str:
     Raises:
         BadRequest: Empty, a list, user information, a path, a bad port or name.
     """
-    if _AUTHORITY.fullmatch(host) is None:
+    if AUTHORITY.fullmatch(host) is None:
         raise BadRequest("The Host header is not a host name with an optional port")
     name, colon, port = host.rpartition(b":")
     if not colon or host.endswith(b"]"):

@@ -208,6 +208,8 @@ class Upstream(asyncio.Protocol):
         self._keep_alive = answer.keep_alive
         if answer.binds or (self.pool.binding and is_login(exchange.tail)):
             self.pool.group.bind(self, exchange.down)
+        if answer.addressed or exchange.match.route.response_headers is not None:
+            answer = exchange.down.outward(exchange, answer)
         status = answer.status
         if exchange.head_only or status in (204, 304):
             length = None if status == 204 else answer.content_length

@@ -257,8 +257,11 @@ def _number(value: Any) -> int:
 
 @lru_cache(_KEPT)
 def _words(value: Any) -> frozenset[str]:
-    """One set for all records that say the same."""
-    return frozenset(str(value, "ascii").split())
+    """One set for all records that say the same; a scope goes into a header line, where no control character may stand."""
+    words = str(value, "ascii")
+    if not words.isprintable():
+        raise ValueError
+    return frozenset(words.split())
 
 
 def _texts(value: Any) -> tuple[str, ...]:

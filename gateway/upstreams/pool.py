@@ -40,6 +40,7 @@ class Pool:
         self.name = name
         """The target as configured, and its address where the target is a name: for logs."""
         self.host = host
+        """The Host that its requests name."""
         self.head = b" HTTP/1.1\r\nHost: " + host + b"\r\n"
         """What stands between a request's target and its other header lines."""
         self.speak = speak
