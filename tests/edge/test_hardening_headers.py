@@ -11,6 +11,7 @@ from gateway.config.model import Config
 from gateway.guard.verdict import Verdict
 from gateway.oauth.tokens import find_partition
 from gateway.store.codec import CorruptRecord, decode_token
+from tests.edge.frames import agree, hello
 from tests.edge.rig import OK, Rig, get, post
 
 
@@ -328,3 +329,20 @@ async def test_f18_what_is_labelled_is_not_opened(rig: Rig, coding: bytes) -> No
     answer = await client.ask(post("/public/x", b"plain", f"Content-Encoding: {coding.decode()}"))
     assert (answer.one("content-encoding"), answer.body) == (coding, b"plain")
     assert (rig.origin.requests[0].one("content-encoding"), rig.origin.requests[0].body) == (coding, b"plain")
+
+
+async def test_a_websocket_route_rewrites_and_edits_too(unstarted: Rig) -> None:
+    """The handshake is sent by the route's path, Host and headers; the 101 comes back in the client's terms."""
+    rig = await unstarted.start(routes=[{
+        "path": "/ws/", "upstream": "a", "public": True, "streams": {}, "strip_prefix": True, "preserve_host": True,
+        "request_headers": {"set": {"X-Api-Key": "k"}}, "response_headers": {"remove": ["Server"]},
+    }])  # fmt: skip
+    rig.origin.script = lambda connection: agree(connection, b"Set-Cookie: a=b; Path=/; Domain=127.0.0.1", b"Server: x")
+    client = await rig.client()
+    await client.send(hello("/ws/x?y").replace(b"Host: gw", b"Host: api.example"))
+    answer = await client.response_head()
+    assert (answer.first, answer.one("server")) == (b"HTTP/1.1 101 Switching Protocols", None)
+    assert answer.one("set-cookie") == b"a=b; Path=/ws/; Domain=api.example"
+    seen = rig.origin.connections[0].read_head
+    assert seen.first == b"GET /x?y HTTP/1.1"
+    assert (seen.one("host"), seen.one("x-api-key"), seen.one("connection")) == (b"api.example", b"k", b"Upgrade")
