@@ -457,7 +457,8 @@ class Downstream(asyncio.Protocol):
         """The answer with the addresses that this client knows, and as the route's ``response_headers`` say."""
         route = exchange.match.route
         if answer.addressed and not route.own:
-            reader, target, pool = cast(RequestReader, self._reader), cast(Target, self._target), cast("Upstream", exchange.up).pool
+            reader, target = cast(RequestReader, self._reader), cast(Target, self._target)
+            pool = cast("Upstream", exchange.up).pool
             host = cast(bytes, reader.host)
             public = public_origin(self._peer.scheme, host, reader.forwarding if self._peer.trusted else {})
             view = Outward(
