@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
+from gateway.addresses import AddressRules
 from gateway.config.model import Config
 from gateway.config.model import Route as RouteSection
 from gateway.config.reach import kept_out, sent_path
@@ -34,7 +35,7 @@ class Route:
     __slots__ = (
         "_matches", "allow", "between_bytes", "connect", "cors", "first_byte", "forward_authorization", "hosts", "is_oauth",
         "max_body", "methods", "min_body_rate", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method",
-        "streams", "total", "upstream",
+        "addresses", "streams", "total", "upstream",
         "kept_out", "preserve_host", "request_headers", "response_headers", "rewriting",
     )  # fmt: skip
 
@@ -75,6 +76,8 @@ class Route:
         self.response_headers = HeaderEdits(section.response_headers) if section.response_headers is not None else None
         self.kept_out: tuple[str, ...] | None = None
         """Paths at the upstream, read leniently, that other routes ask more for; `Router` fills it in."""
+        self.addresses = AddressRules(section.ip_allow, section.ip_deny) if section.ip_allow or section.ip_deny else None
+        """Which clients may come; None: any."""
         self.total = section.timeouts.total.total_seconds()
         """Seconds; 0: no end."""
 

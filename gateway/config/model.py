@@ -303,6 +303,13 @@ class Route(Section):
     """Headers of the upstream's answers; not of the gateway's own refusals, and not framing."""
     max_body: Size | None = None
     """Largest request body; more is 413.  Default: unlimited, as bodies are streamed."""
+    ip_allow: tuple[Network, ...] = ()
+    """
+    Networks whose clients may use this route, all others get 403; empty: any.  A client's address is its connection's; behind
+    one of ``trusted_proxies`` the rightmost in X-Forwarded-For that is none of them.  Where it can't be known, it is refused.
+    """
+    ip_deny: tuple[Network, ...] = ()
+    """Networks whose clients get 403; this wins over ip_allow."""
     min_body_rate: Size = 240
     """
     Fewest bytes per second of a request's body, averaged from its sixth second on over the time in which we were ready to

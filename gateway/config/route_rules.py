@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from gateway.addresses import Network
 from gateway.config.address import is_host
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
@@ -116,6 +117,19 @@ def taken(route: Route) -> tuple[str, ...]:
 def served(methods: tuple[str, ...]) -> frozenset[str]:
     """All that a list of methods takes."""
     return frozenset(methods) | ({"HEAD"} if "GET" in methods else set())
+
+
+def addresses(draft: Draft) -> Iterator[Fault]:
+    """Who is allowed by name is not denied as well."""
+    for number, route in draft.routes:
+        for position, allowed in enumerate(route.ip_allow):
+            if any(_covers(denied, allowed) for denied in route.ip_deny):
+                message = "ip_deny names these addresses too, and wins: remove one of the two"
+                yield draft.fault(message, "routes", number, "ip_allow", position)
+
+
+def _covers(wide: Network, narrow: Network) -> bool:
+    return wide.version == narrow.version and wide.prefixlen <= narrow.prefixlen and narrow.network_address in wide
 
 
 def upstreams_known(draft: Draft) -> Iterator[Fault]:

@@ -43,6 +43,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (route_rules.hosts, ("routes",)),
     (route_rules.methods, ("routes",)),
     (route_rules.streams, ("routes",)),
+    (route_rules.addresses, ("routes",)),
     (route_rules.duplicates, ("routes",)),
     (route_rules.open_beside, ("routes",)),
     (route_rules.upstreams_known, ("routes", "upstreams")),

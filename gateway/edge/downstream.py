@@ -265,6 +265,8 @@ class Downstream(asyncio.Protocol):
             raw = origin_form(raw, host)
         self._match, self._target = self.edge.resolve(method, self._host_name, raw)
         route = self._match.route
+        if route.addresses is not None:
+            self.edge.check_address(self._peer, reader, route.addresses)
         if route.max_body >= 0 and (reader.content_length or 0) > route.max_body:
             raise PayloadTooLarge
 

@@ -7,11 +7,12 @@ import logging
 import socket
 from collections.abc import Callable
 from email.utils import formatdate
-from ipaddress import ip_address
 from secrets import token_hex
 from time import perf_counter
 from typing import Protocol
 
+from gateway.addresses import Address, AddressRules, Networks, parse_address
+from gateway.addresses import client_address as find_client
 from gateway.config.model import Config
 from gateway.edge.acceptor import Acceptor
 from gateway.edge.downstream import Downstream
@@ -19,7 +20,7 @@ from gateway.edge.exchange import Exchange
 from gateway.edge.head import Peer, RequestReader
 from gateway.edge.target import Target, canonical, check_method, rewritten
 from gateway.edge.upstream import Speaker
-from gateway.errors import AmbiguousTarget, GatewayError
+from gateway.errors import AmbiguousTarget, Forbidden, GatewayError
 from gateway.guard.ports import Listener
 from gateway.guard.streams import Streams
 from gateway.guard.verdict import Verdict
@@ -113,7 +114,7 @@ class Edge:
         }
         authority = Pool(AUTHORITY, b"gateway", connect_authority, Speaker(), limit=256, keepalive=30.0)
         self.groups[AUTHORITY] = single(AUTHORITY, authority, registry)
-        self._trusted = config.trusted_proxies
+        self._trusted = Networks(config.trusted_proxies)
         self._max_connections = config.listen.max_connections
         self._access_log = access_log
         self._connections: set[Downstream] = set()
@@ -167,7 +168,8 @@ class Edge:
         name = connection.transport.get_extra_info("peername")
         address = str(name[0]) if isinstance(name, tuple) else ""
         scheme = "https" if connection.transport.get_extra_info("sslcontext") else "http"
-        return Peer(address, scheme, trusted=bool(self._trusted) and self._is_trusted(address))
+        ip = parse_address(address)
+        return Peer(address, scheme, trusted=ip is not None and ip in self._trusted)
 
     def closed(self, connection: Downstream) -> None:
         """A connection has ended."""
@@ -175,6 +177,22 @@ class Edge:
         self._pins.drop(connection)
         if self._acceptor is not None:
             self._acceptor.resume()
+
+    def client_address(self, peer: Peer, reader: RequestReader) -> Address | None:
+        """Whose request it is: the peer's, or from a trusted proxy the client's that it names; None: nobody can know."""
+        forwarded_for = reader.forwarding.get(b"x-forwarded-for") if peer.trusted else None
+        return find_client(parse_address(peer.address), forwarded_for, self._trusted)
+
+    def check_address(self, peer: Peer, reader: RequestReader, rules: AddressRules) -> None:
+        """
+        Apply the lists of a route.
+
+        Raises:
+            Forbidden: They keep this client out.
+        """
+        address = self.client_address(peer, reader)
+        if not rules.permits(address):
+            raise Forbidden("This address may not come here", reason=f"ip_allow or ip_deny: {address or 'no address is known'}")
 
     def next_request_id(self) -> str:
         """A name for a request, unique over workers and restarts."""
@@ -273,13 +291,6 @@ class Edge:
         if refused:
             raise _ambiguous(refused)
         return match
-
-    def _is_trusted(self, address: str) -> bool:
-        try:
-            ip = ip_address(address)
-        except ValueError:
-            return False
-        return any(ip in network for network in self._trusted)
 
     def _tick(self) -> None:
         """Look at all deadlines; a timer per request would cost the hot path more than this look costs all of them."""

@@ -257,3 +257,46 @@ async def test_every_request_is_logged_and_counted_once(rig: Rig) -> None:
     assert counted(rig, "gateway_refusals_total") == {'code="token_missing"': 1, 'code="not_found"': 1, 'code="bad_request"': 1}
     assert counted(rig, "gateway_connections")[""] == 0
     assert counted(rig, "gateway_upstream_connections")[""] == 1
+
+
+LISTED = [
+    {"path": "/in/", "upstream": "a", "public": True, "ip_allow": ["127.0.0.0/8"]},
+    {"path": "/out/", "upstream": "a", "ip_deny": ["127.0.0.1"]},
+    {"path": "/far/", "upstream": "a", "public": True, "ip_allow": ["192.0.2.0/24"], "ip_deny": ["192.0.2.7"]},
+]  # fmt: skip
+
+
+async def test_the_lists_of_a_route_come_before_its_token(unstarted: Rig) -> None:
+    """403 and not 401, and nothing reaches the upstream; the connection goes on."""
+    rig = await unstarted.start(routes=LISTED)
+    client = await rig.client()
+    assert (await client.ask(get("/in/x"))).status == 200
+    for message in (get("/out/x"), get("/out/x", auth=True), get("/far/x", "X-Forwarded-For: 192.0.2.1")):
+        answer = await client.ask(message)
+        assert (answer.status, answer.problem["code"]) == (403, "forbidden")
+    assert len(rig.origin.requests) == 1
+    assert rig.verdicts.fetches == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (("X-Forwarded-For: 192.0.2.1",), 200),
+        (("X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 192.0.2.1"), 200),
+        (("X-Forwarded-For: 192.0.2.1, 127.0.0.9",), 200),
+        (("X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 203.0.113.9"), 403),
+        (("X-Forwarded-For: 192.0.2.7",), 403),
+        (("X-Forwarded-For: 192.0.2.1, unknown",), 403),
+        (("Forwarded: for=192.0.2.1",), 403),
+        ((), 403),
+    ],
+)
+async def test_h05_behind_a_trusted_proxy_the_client_is_who_the_proxy_saw(
+    unstarted: Rig, lines: tuple[str, ...], status: int
+) -> None:
+    """Each request by itself: a proxy's connection carries many clients."""
+    rig = await unstarted.start(routes=LISTED, trusted_proxies=["127.0.0.0/8"])
+    client = await rig.client()
+    for _ in range(2):
+        assert (await client.ask(get("/far/x", *lines))).status == status
+        assert (await client.ask(get("/far/x", "X-Forwarded-For: 192.0.2.2"))).status == 200
