@@ -1,7 +1,7 @@
 """
 In which order the targets of an upstream are tried.  Pure: an iterator of candidates, each once; health is the caller's question.
 
-A candidate that was given counts as used, taken or not: one that is passed over for a while does not come back to a flood.
+The first candidate counts as used, taken or not: one that is passed over for a while does not come back to a flood.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from hashlib import blake2b
 from heapq import heapify, heapreplace
 from math import log
 from random import Random
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -25,6 +25,9 @@ class Balancer(Protocol[T_co]):
 
     def candidates(self, key: bytes) -> Iterator[T_co]:
         """All targets, the one to use first; ``key`` is whom the request belongs to, where the policy asks."""
+
+    def took(self, target: Any) -> None:
+        """Another candidate than the first was taken."""
 
 
 class RoundRobin(Generic[T]):
@@ -46,14 +49,14 @@ class RoundRobin(Generic[T]):
         number = turns[0][1]
         heapreplace(turns, self._next_turn(number))
         yield self._targets[number]
-        given = {number}
-        while len(given) < len(turns):
-            turn = min(turn for turn in turns if turn[1] not in given)
-            number = turn[1]
-            given.add(number)
-            turns[turns.index(turn)] = self._next_turn(number)
-            heapify(turns)
-            yield self._targets[number]
+        yield from (self._targets[other] for _, other in sorted(turns) if other != number)
+
+    def took(self, target: T) -> None:
+        """It had its turn before the time."""
+        number = self._targets.index(target)
+        at = next(at for at, turn in enumerate(self._turns) if turn[1] == number)
+        self._turns[at] = self._next_turn(number)
+        heapify(self._turns)
 
     def _next_turn(self, number: int) -> tuple[float, int]:
         # Counted, not added up: what is rounded would shift the turns.
@@ -77,6 +80,9 @@ class LeastLoaded(Generic[T]):
         rest = [entry for entry in self._weighted if entry not in drawn]
         self._rng.shuffle(rest)
         yield from (target for target, _ in rest)
+
+    def took(self, target: T) -> None:
+        """Its load will tell."""
 
     def _loaded(self, entry: tuple[T, float]) -> float:
         # One more, so that among the idle the heavier is better.
@@ -103,6 +109,9 @@ class Hash(Generic[T]):
             scored = sorted(self._named, key=lambda entry: _score(key, entry[0], entry[2]), reverse=True)
             order = self._known[key] = [target for _, target, _ in scored]
         return iter(order)
+
+    def took(self, target: T) -> None:
+        """Keys have no turns."""
 
 
 def _score(key: bytes, name: bytes, weight: float) -> float:

@@ -197,17 +197,21 @@ class Group:
         """The best address that was not tried: the first one that is well and has room, else the least bad."""
         tried = exchange.attempts.pools if exchange.attempts is not None else ()
         now = asyncio.get_running_loop().time()
+        first: Pool | None = None
         best, best_rank = None, NEVER
         for pool in self._balancer.candidates(b"" if self._key_of is None else self._key_of(exchange)):
+            first = first or pool
             if pool in tried:
                 continue
             rank = GOOD if pool.standing is None else pool.standing.rank(now)
             if rank == GOOD and pool.full:
                 rank = BUSY
-            if rank == GOOD:
-                return pool
             if rank < best_rank:
                 best, best_rank = pool, rank
+            if rank == GOOD:
+                break
+        if best is not None and best is not first:
+            self._balancer.took(best)
         return best
 
     def _send(self, pool: Pool, exchange: Exchange) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import os
 import re
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from gateway.oauth.tokens import AccessRef, digest_access, mint_access
 from gateway.routing import Router
 from gateway.telemetry.accesslog import AccessLog
 from gateway.telemetry.metrics import Registry
+from gateway.upstreams.connecting import look_up
+from gateway.upstreams.ports import Resolve
 
 PATIENCE = 5.0
 """Seconds after which a test gives up waiting."""
@@ -315,8 +318,8 @@ class Origin:
     def bytes_seen(self) -> bytes:
         return b"".join(bytes(connection.received) for connection in self.connections)
 
-    async def start(self, port: int = 0) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port, limit=1 << 24)
+    async def start(self, port: int = 0, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+        self._server = await asyncio.start_server(self._accept, host, port, limit=1 << 24, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -406,7 +409,7 @@ class Rig:
 
     async def start(
         self, *, routes: list[dict[str, Any]] | None = None, targets: list[str] | None = None,
-        upstream: dict[str, Any] | None = None, backlog: int = 100, **config: Any,
+        upstream: dict[str, Any] | None = None, backlog: int = 100, resolve: Resolve = look_up, **config: Any,
     ) -> Rig:  # fmt: skip
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: self.faults.append(context))
         await self.origin.start()
@@ -417,8 +420,9 @@ class Rig:
         })  # fmt: skip
         self.access_log = AccessLog(self.log.fileno(), self.registry, readable=False)
         self.edge = Edge(
-            self.config, Router(self.config), self.verdicts, self._connect_authority, self.registry, self.access_log
-        )
+            self.config, Router(self.config), self.verdicts, self._connect_authority, self.registry, self.access_log,
+            resolve=resolve,
+        )  # fmt: skip
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
         sock.listen(backlog)

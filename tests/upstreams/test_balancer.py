@@ -55,10 +55,20 @@ def test_the_turns_of_one_that_is_passed_over_are_spread() -> None:
     balancer = RoundRobin([("a", 1), ("b", 1), ("c", 1)])
 
     def without_a() -> str:
-        return next(target for target in balancer.candidates() if target != "a")
+        first, *rest = balancer.candidates()
+        if first != "a":
+            return first
+        balancer.took(rest[0])
+        return rest[0]
 
     assert Counter(without_a() for _ in range(600)) == {"b": 300, "c": 300}
     assert "aa" not in firsts(balancer, 30)
+
+
+def test_when_all_are_passed_over_they_are_asked_in_turn() -> None:
+    """So that none of them gets all the requests that go to the least bad one."""
+    balancer = RoundRobin([("a", 1), ("b", 1), ("c", 1)])
+    assert ["".join(balancer.candidates()) for _ in range(3)] == ["abc", "bca", "cab"]
 
 
 def test_of_two_drawn_the_less_loaded_is_first() -> None:

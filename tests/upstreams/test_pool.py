@@ -324,5 +324,3 @@ async def test_requests_are_spread_over_targets(unstarted: Rig) -> None:
     finally:
         rig.origin.start = started  # type: ignore[method-assign]
         await second.stop()
-
-
