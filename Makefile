@@ -44,7 +44,7 @@ lint: $(DEV_STAMP)  ## style, types and import rules only
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(DEV_STAMP)  ## ours beside its peers, in one run, as ratios (about six minutes; ARGS="--quick")
+bench: $(DEV_STAMP)  ## ours beside its peers, in one run, as ratios (about ten minutes; ARGS="--quick")
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 mutants: $(DEV_STAMP)  ## switch one safeguard off at a time and expect the tests to fail

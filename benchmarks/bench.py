@@ -59,12 +59,12 @@ class Bench:
         self, command: Sequence[str], *, core: int, log: str, environ: Mapping[str, str] | None = None, cwd: Path | None = None,
     ) -> subprocess.Popen[bytes]:
         """
-        Start a process bound to one core; its output goes to ``work/log``.
+        Start a process bound to one core (-1: to both); its output goes to ``work/log``.
 
         It is in a session of its own, so Ctrl-C reaches only us, and it gets SIGTERM if we die without ending it.
         """
         def prepare() -> None:
-            os.sched_setaffinity(0, {core})
+            os.sched_setaffinity(0, {self.cores.proxy, self.cores.load} if core < 0 else {core})
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
         with open(self.work / log, "wb") as output:

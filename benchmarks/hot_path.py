@@ -11,6 +11,7 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.config.model import Config
@@ -56,13 +57,21 @@ class Kept:
         return verdict if verdict is not None and now < verdict.deadline else None
 
 
-async def measure(count: int, tokens: int) -> float:
-    """µs per exchange; ``tokens`` different ones take turns."""
+async def measure(
+    count: int, tokens: int, *, route: Mapping[str, Any] | None = None, upstream: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> float:  # fmt: skip
+    """
+    µs per exchange; ``tokens`` different ones take turns.
+
+    ``route``, ``upstream`` and ``more`` are added to the configuration: see `benchmarks.guards`.
+    """
     minted = [mint_access("abc", os.urandom(32)) for _ in range(tokens)]
     config = Config.model_validate(
         {
-            "upstreams": {"legacy": {"targets": ["http://127.0.0.1:9000"]}},
-            "routes": [{"path": "/v1/resource", "upstream": "legacy"}],
+            "upstreams": {"legacy": {"targets": ["http://127.0.0.1:9000"], **(upstream or {})}},
+            "routes": [{"path": "/v1/resource", "upstream": "legacy", **(route or {})}],
+            **(more or {}),
         }
     )
     registry = Registry()
@@ -71,19 +80,22 @@ async def measure(count: int, tokens: int) -> float:
     edge.loop = asyncio.get_running_loop()
     down = Downstream(edge)
     down.connection_made(Sink())  # type: ignore[arg-type]
-    pool = edge.groups["legacy"].pools[0]
-    up = pool.speak(pool)
-    up.connection_made(Sink())  # type: ignore[arg-type]
-    pool.release(up)
+    for pool in edge.groups["legacy"].pools:
+        up = pool.speak(pool)
+        up.connection_made(Sink())  # type: ignore[arg-type]
+        pool.release(up)
     heads = [
         b"GET /v1/resource HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: curl/8.0\r\nAccept: */*\r\n"
         b"Authorization: Bearer " + token.encode() + b"\r\n\r\n"
         for token in minted
     ]
     receive, answer = down.data_received, up.data_received
+    several = len(edge.groups["legacy"].pools) > 1
     began = time.perf_counter()
     for number in range(count):
         receive(heads[number % tokens])
+        if several:
+            answer = down._exchange.up.data_received  # type: ignore[union-attr]
         answer(ANSWER)
     return (time.perf_counter() - began) / count * 1e6
 

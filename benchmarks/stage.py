@@ -31,11 +31,12 @@ class Running:
     port: int
     process: subprocess.Popen[bytes]
     admin_port: int = 0
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def pids(self) -> list[int]:
         """The process and its descendants."""

@@ -79,16 +79,17 @@ def parse(report: str) -> Load:
 
 def run(
     bench: Bench, url: str, *, connections: int, seconds: float | None = None, headers: Mapping[str, str] | None = None,
-    script: str | None = None, arguments: Sequence[str] = (),
+    script: str | None = None, arguments: Sequence[str] = (), core: int | None = None,
 ) -> Load:
     """
-    Load a URL from the load core, with one thread.
+    Load a URL from the load core (or ``core``; -1: any), with one thread.
 
     Raises:
         BenchError: If wrk fails or outlives its time by 20 seconds.
     """
     time_asked = bench.seconds if seconds is None else seconds
-    command = ["taskset", "-c", str(bench.cores.load), "wrk", "--latency", "-t1", f"-c{connections}"]
+    cores = {None: f"{bench.cores.load}", -1: f"{bench.cores.load},{bench.cores.proxy}"}.get(core, f"{core}")
+    command = ["taskset", "-c", cores, "wrk", "--latency", "-t1", f"-c{connections}"]
     command += [f"-d{max(1, round(time_asked))}s", "--timeout", "10s"]
     for name, value in (headers or {}).items():
         command += ["-H", f"{name}: {value}"]

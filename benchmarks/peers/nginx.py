@@ -28,11 +28,14 @@ class PlainNginx:
         config = _CONFIG.format(
             head=nginx_head(folder, self._modules()), temporary=nginx_temporary(folder), folder=folder, port=port,
             upstream=stage.upstream_port, init=self._init(stage), headers=self._headers(), access=self._access("s00"),
-            routes=self._routes(),
+            routes=self._routes(), listen=self._listen(),
         )
         process = start_nginx(stage.bench, folder, config, stage.bench.cores.proxy)
         stage.bench.wait_for_port(port, process)
         return Running(self.name, port, process)
+
+    def _listen(self) -> str:
+        return ""
 
     def _modules(self) -> str:
         return ""
@@ -94,6 +97,44 @@ class LuaCached(LuaRedis):
     script = "cached.lua"
 
 
+class TunnelNginx(PlainNginx):
+    """Plain nginx that also relays WebSockets below ``/ws/`` to a port."""
+
+    name = "nginx+websocket"
+
+    def __init__(self, echo: int) -> None:
+        self._echo = echo
+
+    def _routes(self) -> str:
+        return _TUNNEL.format(echo=self._echo)
+
+
+class TlsNginx(PlainNginx):
+    """Plain nginx behind TLS, with a certificate and its key."""
+
+    name = "nginx+tls"
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self._certificate = certificate
+        self._key = key
+
+    def start(self, stage: Stage) -> Running:
+        running = super().start(stage)
+        running.scheme = "https"
+        return running
+
+    def _listen(self) -> str:
+        return f" ssl;\n    ssl_certificate {self._certificate};\n    ssl_certificate_key {self._key}"
+
+
+_TUNNEL = """    location /ws/ {{
+      proxy_pass http://127.0.0.1:{echo};
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection upgrade;
+      proxy_read_timeout 600s;
+    }}
+"""
 _PASS = """      proxy_pass http://upstream;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
@@ -110,7 +151,7 @@ http {{
   keepalive_timeout 600s;
 {init}  upstream upstream {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 1000000000; }}
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{port} backlog=4096{listen};
     client_max_body_size 0;
     location / {{
 """

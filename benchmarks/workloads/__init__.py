@@ -7,7 +7,20 @@ from collections.abc import Callable
 from benchmarks.peers.peer import Peer
 from benchmarks.report import Report
 from benchmarks.stage import Running, Stage
-from benchmarks.workloads import authorized, cold, disturbed, downloads, idle, issue, scopes, startup
+from benchmarks.workloads import (
+    authorized,
+    cold,
+    disturbed,
+    downloads,
+    idle,
+    issue,
+    latency,
+    scopes,
+    startup,
+    tls,
+    websocket,
+    workers,
+)
 
 Workload = Callable[[Stage, list[tuple[Peer, Running]], Report], None]
 
@@ -19,5 +32,9 @@ WORKLOADS: dict[str, Workload] = {
     "idle": idle.run,
     "startup": startup.run,
     "issue": issue.run,
+    "websocket": websocket.run,
+    "tls": tls.run,
+    "latency": latency.run,
+    "workers": workers.run,
     "disturbed": disturbed.run,
 }

@@ -26,7 +26,7 @@ def run(stage: Stage, peers: list[tuple[Peer, Running]], report: Report) -> None
     shutil.rmtree(store)
     first = _start(stage, str(store))
     try:
-        token = _token(first.port)
+        token = fetch_token(first.port)
         time.sleep(1.1)  # the AOF is synced each second; what is measured is the start, not the sync
     finally:
         stage.bench.stop(first.process)
@@ -66,7 +66,13 @@ def _status(port: int, token: str) -> int:
         connection.close()
 
 
-def _token(port: int) -> str:
+def fetch_token(port: int) -> str:
+    """
+    Register at a gateway and get a token.
+
+    Raises:
+        BenchError: It gave none.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         account = json.dumps({"username": "bench@example.com", "password": "correct horse battery"})
