@@ -21,6 +21,7 @@ from gateway.config.model import Config, Route
 from gateway.edge import head, pace, target, upstream
 from gateway.guard import bearer
 from gateway.oauth.accounts import MAX_PASSWORD, MIN_PASSWORD
+from gateway.oauth.assertions import ALGORITHMS
 from gateway.oauth.tokens import PATTERN
 from gateway.routing import OWN_MAX_BODY
 from gateway.store.caller import RedisCaller
@@ -34,6 +35,7 @@ from tests.servers import ValkeyServer, fake_redis
 
 ROOT = Path(__file__).parent.parent
 DOC = (ROOT / "docs" / "http.md").read_text()
+CLIENTS = (ROOT / "docs" / "clients.md").read_text()
 ADRS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 KIB = 1024
 LISTEN = Config().listen
@@ -103,7 +105,7 @@ def test_every_code_is_named_with_its_status() -> None:
     for error in _subclasses(errors.GatewayError):
         assert issubclass(error, errors.GatewayError)
         if issubclass(error, errors.OAuthError) or error.code in ONLY_LOGGED:
-            assert error is errors.OAuthError or f"`{error.code}`" in DOC
+            assert error is errors.OAuthError or f"`{error.code}`" in DOC + CLIENTS
         elif error is not errors.TokenRefused:  # a base
             assert (error.status, error.code) in named
 
@@ -139,7 +141,8 @@ def test_limits_that_stand_in_prose_or_scripts() -> None:
 
 
 def test_the_regular_expression_of_found_secrets_is_the_code_s() -> None:
-    assert f"```\n{PATTERN}\n```" in DOC
+    assert f"```\n{PATTERN}\n```" in CLIENTS
+    assert all(f"{algorithm}" in CLIENTS for algorithm in ALGORITHMS)
     assert f"of up to {MAX_FOUND} strings" in DOC
 
 

@@ -66,7 +66,9 @@ def build(
     )
     app.on_response_prepare.append(_hide_server)
 
-    authenticate = ClientAuthentication(clients, post=oauth.client_secret_post)
+    token_endpoint = endpoint_url(oauth.issuer, prefix, "token")
+    audiences = frozenset((oauth.issuer, token_endpoint) if oauth.assertion_for_token_endpoint else (oauth.issuer,))
+    authenticate = ClientAuthentication(clients, post=oauth.client_secret_post, audiences=audiences)
     token = TokenEndpoint(oauth, authenticate, tokens, registry=registry, entropy=entropy)
     add_post = app.router.add_post
     add_post(f"{prefix}/oauth/token", token.handle)

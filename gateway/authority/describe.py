@@ -13,13 +13,13 @@ from gateway.authority.body import read_json_bytes
 from gateway.authority.enrolment import Enrolment
 from gateway.authority.rescue import facts
 from gateway.config.model import OAuth
-from gateway.errors import Forbidden, InvalidRegistrationToken, TokenRefused
+from gateway.errors import Forbidden, InvalidClientMetadata, InvalidRegistrationToken, TokenRefused
 from gateway.guard.bearer import bearer
-from gateway.oauth.client_metadata import Offer, read_client_metadata, read_replacement
+from gateway.oauth.client_metadata import Offer, public_keys, read_client_metadata, read_replacement
 from gateway.oauth.grants import grant_types
 from gateway.oauth.metadata import auth_methods, endpoint_url
 from gateway.oauth.ports import ClientStore
-from gateway.oauth.records import Client, Registration
+from gateway.oauth.records import Client, Credential, Registration
 from gateway.oauth.scopes import parse_scope
 from gateway.oauth.secrets import find_match
 from gateway.oauth.tokens import find_manager
@@ -54,10 +54,14 @@ class DescribedClients:
         if not self._open:
             raise Forbidden("Registration is closed; ask the operator of this gateway for a client")
         metadata = read_client_metadata(await read_json_bytes(request), self._offer)
-        issued, token = await self._enrolment.describe(_scopes(metadata), _grants(metadata), orjson.dumps(metadata))
+        issued, token = await self._enrolment.describe(
+            _scopes(metadata), _grants(metadata), orjson.dumps(metadata), public_keys(metadata)
+        )
         self._registered.inc()
         _log.info("client.registered", extra=facts(request, client_id=issued.client_id, client_key=issued.client_key))
-        secret = {"client_key": issued.client_key, "client_secret": issued.client_secret, "client_secret_expires_at": 0}
+        secret: dict[str, object] = {}
+        if issued.client_secret:
+            secret = {"client_key": issued.client_key, "client_secret": issued.client_secret, "client_secret_expires_at": 0}
         client = await self._clients.find_client(issued.client_id)
         created = {"client_id_issued_at": client.issued_at // 1000} if client is not None else {}
         location = ((hdrs.LOCATION, f"{self._url}/{issued.client_id}"),)
@@ -77,6 +81,7 @@ class DescribedClients:
             await read_json_bytes(request), self._offer, client.client_id,
             lambda secret: find_match(credentials, secret) is not None,
         )  # fmt: skip
+        await self._replace_keys(client.client_id, credentials, public_keys(metadata))
         scopes = _scopes(metadata) | (client.scopes - self._offer.scopes)
         changed = await self._clients.change_client(client.client_id, scopes=scopes, grants=_grants(metadata))
         saved = Registration(client.client_id, registration.manager_digest, orjson.dumps(metadata))
@@ -91,6 +96,22 @@ class DescribedClients:
         await self._clients.delete_client(client.client_id)
         _log.info("client.deleted", extra=facts(request, client_id=client.client_id))
         return answer_empty(204)
+
+    async def _replace_keys(self, client_id: str, credentials: list[Credential], jwks: list[bytes]) -> None:
+        """
+        Make these the client's public keys, the new ones first, so that it is never without.
+
+        A secret stays whatever is registered: it is nobody's to give back, and ``/keys`` retires it.
+        """
+        have = {credential.jwk: credential.client_key for credential in credentials if credential.jwk}
+        if not jwks and have and len(have) == len(credentials):
+            raise InvalidClientMetadata("token_endpoint_auth_method: the client has no secret, so it keeps private_key_jwt")
+        for jwk in jwks:
+            if jwk not in have:
+                await self._enrolment.add_public_key(client_id, jwk)
+        for jwk, client_key in have.items():
+            if jwk not in jwks:
+                await self._clients.retire_credential(client_id, client_key, end_tokens=False)
 
     async def _authenticate(self, request: web.Request) -> tuple[Client, Registration, str]:
         """

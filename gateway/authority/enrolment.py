@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.authority.hasher import Hasher
 from gateway.errors import Conflict, NotFound, StoreUnavailable
 from gateway.oauth.ports import ClientStore
 from gateway.oauth.records import Account, Client, Registration
-from gateway.oauth.secrets import KEY_ENTROPY, IssuedKey, mint_key
+from gateway.oauth.secrets import KEY_ENTROPY, IssuedKey, hold_key, mint_key
 from gateway.oauth.tokens import (
     ENTROPY,
     ID_ENTROPY,
@@ -27,6 +27,7 @@ MAX_KEYS = 10
 """Live credentials of one client."""
 
 _NONE: frozenset[str] = frozenset()
+_TOO_MANY_KEYS = f"A client can have {MAX_KEYS} keys at most, and remembers those that it retired of late"
 _UNUSABLE = ""
 """Stands where a password hash would: nobody can log in with it."""
 
@@ -98,7 +99,7 @@ class Enrolment:
         return issued
 
     async def describe(
-        self, scopes: frozenset[str], grants: frozenset[str], metadata: bytes
+        self, scopes: frozenset[str], grants: frozenset[str], metadata: bytes, jwks: Sequence[bytes] = ()
     ) -> tuple[IssuedKey, str]:
         """
         Make a client without an account that manages itself (RFC 7591).
@@ -107,14 +108,17 @@ class Enrolment:
             scopes: All that it may be granted.
             grants: Grant types that it may use.
             metadata: What it said of itself, as JSON.
+            jwks: Its public keys, with which it authenticates then, in place of a secret.
 
         Returns:
-            Its credential and its registration access token.
+            Its credential (the secret empty where it has keys) and its registration access token.
 
         Raises:
             StoreUnavailable: If the store does not answer.
         """
-        client, issued = await self._create("", scopes, _NONE, grants)
+        client, issued = await self._create("", scopes, _NONE, grants, jwks[0] if jwks else b"")
+        for jwk in jwks[1:]:
+            await self.add_public_key(client.client_id, jwk)
         token = mint_manager(client.client_id, self._entropy(ENTROPY))
         registration = Registration(client.client_id, digest_manager(token.encode("ascii")), metadata)
         if not await self._clients.save_registration(registration):
@@ -136,15 +140,37 @@ class Enrolment:
             raise NotFound
         issued, credential = mint_key(client_id, partition, self._entropy(KEY_ENTROPY), now_ms=0)
         if not await self._clients.add_credential(credential, at_most=MAX_KEYS):
-            raise Conflict(f"A client can have {MAX_KEYS} keys at most, and remembers those that it retired of late")
+            raise Conflict(_TOO_MANY_KEYS)
         return issued
 
+    async def add_public_key(self, client_id: str, jwk: bytes) -> str:
+        """
+        Make a public key another credential of a client; returns its client_key.
+
+        Raises:
+            Conflict: If it has `MAX_KEYS`, or retired too many of late.
+            NotFound: If the client id is none.
+            StoreUnavailable: If the store does not answer.
+        """
+        partition = find_partition(client_id)
+        if partition is None:
+            raise NotFound
+        credential = hold_key(client_id, partition, jwk, self._entropy(ID_ENTROPY), now_ms=0)
+        if not await self._clients.add_credential(credential, at_most=MAX_KEYS):
+            raise Conflict(_TOO_MANY_KEYS)
+        return credential.client_key
+
     async def _create(
-        self, account: str, scopes: frozenset[str], permissions: frozenset[str], grants: frozenset[str] = _NONE
-    ) -> tuple[Client, IssuedKey]:
+        self, account: str, scopes: frozenset[str], permissions: frozenset[str], grants: frozenset[str] = _NONE,
+        jwk: bytes = b"",
+    ) -> tuple[Client, IssuedKey]:  # fmt: skip
         partition = mint_partition(self._entropy(PARTITION_ENTROPY))
         client_id = mint_client_id(partition, self._entropy(ID_ENTROPY))
-        issued, credential = mint_key(client_id, partition, self._entropy(KEY_ENTROPY), now_ms=0)
+        if jwk:
+            credential = hold_key(client_id, partition, jwk, self._entropy(ID_ENTROPY), now_ms=0)
+            issued = IssuedKey(client_id, credential.client_key, "")
+        else:
+            issued, credential = mint_key(client_id, partition, self._entropy(KEY_ENTROPY), now_ms=0)
         client = Client(client_id, account, scopes=scopes, permissions=permissions, keys=(issued.client_key,), grants=grants)
         await self._clients.create_client(client, credential, provisional=True)
         return client, issued

@@ -1,4 +1,4 @@
-"""Who calls: a client by one of its secrets (RFC 6749 section 2.3)."""
+"""Who calls: a client by one of its secrets (RFC 6749 section 2.3) or keys (RFC 7523 section 2.2)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 
 from gateway.errors import InvalidClient, InvalidRequest
+from gateway.oauth.assertions import ASSERTION_TYPE, LEEWAY, PublicKey, claimed_client, verify
 from gateway.oauth.basic import read_basic
 from gateway.oauth.ports import ClientStore
 from gateway.oauth.records import Client, Credential
@@ -56,11 +57,13 @@ async def _look_up(clients: ClientStore, user: str) -> tuple[Client | None, list
 
 
 class ClientAuthentication:
-    """Client authentication of the OAuth endpoints: HTTP Basic, and the form where the configuration allows it."""
+    """Client authentication of the OAuth endpoints: HTTP Basic, a signed JWT, and the form where the configuration allows it."""
 
-    def __init__(self, clients: ClientStore, *, post: bool) -> None:
+    def __init__(self, clients: ClientStore, *, post: bool, audiences: frozenset[str]) -> None:
+        """``audiences``: what may stand in the ``aud`` of a signed JWT."""
         self._clients = clients
         self._post = post
+        self._audiences = audiences
 
     async def __call__(self, request: web.Request, form: dict[str, str]) -> Caller:
         """
@@ -73,13 +76,41 @@ class ClientAuthentication:
         """
         headers = request.headers.getall(hdrs.AUTHORIZATION, ())
         in_form = "client_secret" in form or "client_assertion" in form
-        if len(headers) > 1 or (headers and in_form):
+        if len(headers) > 1 or (headers and in_form) or ("client_secret" in form and "client_assertion" in form):
             raise InvalidRequest("Authenticate in one way, once")
+        if "client_assertion" in form:
+            return await self._by_assertion(form)
         user, secret = self._from_form(form) if not headers else _from_header(headers[0])
         caller = await identify(self._clients, user, secret)
         if form.get("client_id", user) not in (user, caller.client.client_id):
             raise InvalidRequest("client_id names another client")
         return caller
+
+    async def _by_assertion(self, form: dict[str, str]) -> Caller:
+        """
+        Authenticate by private_key_jwt (RFC 7523 section 3).
+
+        Unknown clients and wrong keys are one answer; a ``jti`` is spent only by an assertion that is right.
+        """
+        if form.get("client_assertion_type") != ASSERTION_TYPE:
+            raise InvalidClient("assertion_type")
+        assertion = form["client_assertion"]
+        client_id = claimed_client(assertion)
+        if form.get("client_id", client_id) != client_id:
+            raise InvalidRequest("client_id names another client")
+        found = await self._clients.find_credentials(client_id)
+        if found is None:
+            raise InvalidClient("unknown_client")
+        client, credentials = found
+        keys = [PublicKey(credential.client_key, credential.jwk) for credential in credentials if credential.jwk]
+        now = await self._clients.now_ms() // 1000
+        verified = verify(assertion, client_id, keys, audiences=self._audiences, now=now)
+        if not client.enabled:
+            raise InvalidClient("disabled_client")
+        life = verified.expires_at + LEEWAY + 1 - now
+        if not await self._clients.use_once(client_id, verified.jti, life * 1000):
+            raise InvalidClient("assertion_replayed")
+        return Caller(client, verified.client_key)
 
     def _from_form(self, form: dict[str, str]) -> tuple[str, str]:
         if "client_secret" not in form:

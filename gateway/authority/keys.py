@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from gateway.authority.answers import answer, answer_created, answer_empty
 from gateway.authority.body import read_optional_json_bytes
@@ -12,8 +12,9 @@ from gateway.authority.enrolment import Enrolment
 from gateway.authority.owner import Ownership
 from gateway.authority.rescue import facts
 from gateway.errors import InvalidInput, NotFound
+from gateway.oauth.assertions import read_public_key
 from gateway.oauth.ports import ClientStore
-from gateway.oauth.registration import read_nothing
+from gateway.oauth.registration import read_object
 
 _log = logging.getLogger("gateway.authority")
 
@@ -50,9 +51,15 @@ class KeysEndpoint:
         ]})  # fmt: skip
 
     async def add(self, request: web.Request) -> web.Response:
-        """Add a key; its secret is shown in this answer only."""
-        read_nothing(await read_optional_json_bytes(request))
+        """Add a key; its secret is shown in this answer only.  With ``{"jwk": …}`` it is a public key, and there is no secret."""
+        jwk = _read_jwk(await read_optional_json_bytes(request))
         owner, client_id = await self._ownership.owner_of(request)
+        if jwk is not None:
+            client_key = await self._enrolment.add_public_key(client_id, jwk)
+            _log.info("key.added", extra=facts(request, client_id=client_id, client_key=client_key, by=owner.by, public_key=1))
+            location = f"{self._prefix}/clients/{client_id}/keys/{client_key}"
+            document = {"client_id": client_id, "client_key": client_key}
+            return answer(document, status=201, headers=((hdrs.LOCATION, location),))
         issued = await self._enrolment.add_key(client_id)
         _log.info("key.added", extra=facts(request, client_id=client_id, client_key=issued.client_key, by=owner.by))
         return answer_created(issued, f"{self._prefix}/clients/{client_id}/keys/{issued.client_key}")
@@ -67,6 +74,17 @@ class KeysEndpoint:
         retired = facts(request, client_id=client_id, client_key=client_key, by=owner.by, tokens_ended=int(end_tokens))
         _log.info("key.retired", extra=retired)
         return answer_empty(204)
+
+
+def _read_jwk(body: bytes) -> bytes | None:
+    """The public key that a request brings; None when it has nothing to say."""
+    found = read_object(body, frozenset({"jwk"})) if body.strip() else {}
+    if "jwk" not in found:
+        return None
+    try:
+        return read_public_key(found["jwk"])
+    except ValueError as error:
+        raise InvalidInput(f"jwk: {error}") from None
 
 
 def _end_tokens(request: web.Request) -> bool:

@@ -128,6 +128,8 @@ class OAuth(Section):
     """How long a spent refresh token still gets the same successor, for answers lost on the network; 0s: never."""
     client_secret_post: Flag = False
     """Whether client_id and client_secret may stand in the form instead of HTTP Basic (RFC 6749 section 2.3.1)."""
+    assertion_for_token_endpoint: Flag = False
+    """Whether the ``aud`` of a client's signed JWT may be the token endpoint, as older libraries write it; else the issuer."""
     max_live_chains: Annotated[int, Field(ge=1, le=100_000), AS_WHOLE] = 1_000
     """Chains of refresh tokens per client; over it the oldest loses its refresh token, never its access token."""
     scopes: Mapping[Scope, str] = Field(default_factory=dict)

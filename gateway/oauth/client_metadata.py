@@ -11,6 +11,8 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from gateway.errors import InvalidClientMetadata, InvalidRedirectUri, InvalidScope
+from gateway.oauth.assertions import read_public_key
+from gateway.oauth.metadata import PRIVATE_KEY_JWT
 from gateway.oauth.scopes import parse_scope, write_scope
 
 MAX_TEXT = 200
@@ -78,6 +80,10 @@ def _registered(members: Mapping[str, object], offer: Offer) -> dict[str, object
     if method not in offer.auth_methods:
         raise InvalidClientMetadata("token_endpoint_auth_method is none of those in the metadata of this server")
     kept["token_endpoint_auth_method"] = method
+    if (method == PRIVATE_KEY_JWT) != (members.get("jwks") is not None):
+        raise InvalidClientMetadata("jwks goes with private_key_jwt, and private_key_jwt with jwks")
+    if method == PRIVATE_KEY_JWT:
+        kept["jwks"] = {"keys": _public_keys(members["jwks"])}
     scopes = _scopes(members.get("scope"), offer.scopes)
     if scopes:
         kept["scope"] = write_scope(scopes)
@@ -92,6 +98,28 @@ def _on_offer(name: str, members: Mapping[str, object], offered: tuple[str, ...]
     if not found:
         raise InvalidClientMetadata(f"{name} names nothing that is in the metadata of this server")
     return found
+
+
+def public_keys(metadata: Mapping[str, object]) -> list[bytes]:
+    """The keys of registered metadata, as `gateway.oauth.assertions` keeps them; none where there is a secret."""
+    jwks = metadata.get("jwks")
+    return [read_public_key(key) for key in jwks["keys"]] if isinstance(jwks, dict) else []
+
+
+def _public_keys(value: object) -> list[dict[str, object]]:
+    """The registered keys: their public members and names."""
+    keys = value.get("keys") if isinstance(value, dict) else None
+    if not isinstance(keys, list) or not 0 < len(keys) <= MAX_LIST:
+        raise InvalidClientMetadata(f"jwks must hold 1 to {MAX_LIST} keys")
+    kept: dict[bytes, dict[str, object]] = {}
+    for key in keys:
+        try:
+            public = read_public_key(key)
+        except ValueError as error:
+            raise InvalidClientMetadata(f"jwks: {error}") from None
+        named = {name: _text(name, key[name]) for name in ("kid", "alg", "use") if name in key}
+        kept[public] = {**json.loads(public), **named}
+    return list(kept.values())
 
 
 def _scopes(value: object, allowed: frozenset[str]) -> frozenset[str]:

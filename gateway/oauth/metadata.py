@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from gateway.oauth.assertions import ALGORITHMS
+
+PRIVATE_KEY_JWT = "private_key_jwt"
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
 
 
@@ -19,7 +22,7 @@ def endpoint_url(issuer: str, prefix: str, name: str) -> str:
 
 def auth_methods(*, client_secret_post: bool) -> tuple[str, ...]:
     """How a client may authenticate, the default first."""
-    return ("client_secret_basic", "client_secret_post") if client_secret_post else ("client_secret_basic",)
+    return ("client_secret_basic", *(("client_secret_post",) if client_secret_post else ()), PRIVATE_KEY_JWT)
 
 
 def metadata(
@@ -33,14 +36,18 @@ def metadata(
     empty arrays: there is no authorization endpoint yet, so it is present and empty.
     """
     methods = list(auth_methods(client_secret_post=client_secret_post))
+    signed = list(ALGORITHMS)
     document: dict[str, str | list[str]] = {
         "issuer": issuer,
         "token_endpoint": endpoint_url(issuer, prefix, "token"),
         "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": signed,
         "introspection_endpoint": endpoint_url(issuer, prefix, "introspect"),
         "introspection_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_signing_alg_values_supported": signed,
         "revocation_endpoint": endpoint_url(issuer, prefix, "revoke"),
         "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": signed,
         "grant_types_supported": list(grant_types),
         "response_types_supported": [],
     }

@@ -88,6 +88,9 @@ class ClientStore(Protocol):
     async def last_used(self, client_keys: list[str]) -> list[int]:
         """When each credential last got a token, in ms; 0: never."""
 
+    async def use_once(self, client_id: str, jti: str, life_ms: int) -> bool:
+        """Note that a client used a ``jti``, for as long as it could be used again; False when it did so before."""
+
     async def now_ms(self) -> int:
         """The store's clock."""
 

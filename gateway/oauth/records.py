@@ -41,7 +41,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """One client_key with the digest of its secret."""
+    """One client_key with the digest of its secret, or of its public key."""
 
     client_key: str
     client_id: str
@@ -49,6 +49,8 @@ class Credential:
     issued_at: int = 0
     expires_at: int = 0
     """0: never."""
+    jwk: bytes = b""
+    """A public key in the place of a secret (private_key_jwt), as `gateway.oauth.assertions` writes it."""
 
 
 @dataclass(frozen=True, slots=True)

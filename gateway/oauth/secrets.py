@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.oauth.records import Credential
-from gateway.oauth.tokens import ENTROPY, ID_ENTROPY, digest_secret, mint_client_key, mint_secret
+from gateway.oauth.tokens import ENTROPY, ID_ENTROPY, digest_public_key, digest_secret, mint_client_key, mint_secret
 
 KEY_ENTROPY = ID_ENTROPY + ENTROPY
 """Bytes of entropy in a key with its secret."""
@@ -30,6 +30,11 @@ def mint_key(client_id: str, partition: str, entropy: bytes, *, now_ms: int) -> 
     secret = mint_secret(partition, entropy[ID_ENTROPY:KEY_ENTROPY])
     credential = Credential(key, client_id, digest_secret(secret.encode("ascii")), issued_at=now_ms)
     return IssuedKey(client_id, key, secret), credential
+
+
+def hold_key(client_id: str, partition: str, jwk: bytes, entropy: bytes, *, now_ms: int) -> Credential:
+    """A credential that is a public key, from `ID_ENTROPY` random bytes; there is nothing to show of it."""
+    return Credential(mint_client_key(partition, entropy), client_id, digest_public_key(jwk), issued_at=now_ms, jwk=jwk)
 
 
 def find_match(credentials: Sequence[Credential], secret: str) -> Credential | None:

@@ -206,6 +206,11 @@ def digest_secret(secret: bytes) -> bytes:
     return sha256(b"secret:" + secret).digest()
 
 
+def digest_public_key(jwk: bytes) -> bytes:
+    """What stands where a secret's digest would: SHA-256 of a JWK under a label of its kind, 32 bytes."""
+    return sha256(b"public key:" + jwk).digest()
+
+
 def digest_manager(token: bytes) -> bytes:
     """What is kept of a registration access token: SHA-256 under a label of its kind, 32 bytes."""
     return sha256(b"registration:" + token).digest()

@@ -234,6 +234,11 @@ class RedisClients:
             found = await asyncio.gather(*(self._get(self._keys.last_used(client_key)) for client_key in client_keys))
             return [int(value or 0) for value in found]
 
+    async def use_once(self, client_id: str, jti: str, life_ms: int) -> bool:
+        """Note that a client used a ``jti``, for as long as it could be used again; False when it did so before."""
+        with answering("use_once"):
+            return await self._caller.call("SET", self._keys.used_jti(client_id, jti), "1", "NX", "PX", life_ms) is not None
+
     async def now_ms(self) -> int:
         """The store's clock."""
         return await read_clock(self._caller)

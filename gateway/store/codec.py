@@ -97,6 +97,7 @@ def encode_credential(credential: Credential) -> bytes:
         "d": credential.secret_digest,
         "i": credential.issued_at,
         "x": credential.expires_at,
+        **({"j": credential.jwk} if credential.jwk else {}),
     })  # fmt: skip
 
 
@@ -109,13 +110,15 @@ def decode_credential(value: bytes) -> Credential:
         CorruptRecord: If the value is anything else.
     """
     try:
-        get = msgpack.unpackb(value, raw=True).__getitem__
+        fields = msgpack.unpackb(value, raw=True)
+        get = fields.__getitem__
         return Credential(
             client_key=str(get(b"k"), "ascii"),
             client_id=str(get(b"c"), "ascii"),
             secret_digest=_digest(get(b"d")),
             issued_at=_number(get(b"i")),
             expires_at=_number(get(b"x")),
+            jwk=_bytes(fields.get(b"j", b"")),
         )
     except _BROKEN:
         raise CorruptRecord("credential") from None
@@ -135,10 +138,7 @@ def decode_registration(value: bytes, client_id: str) -> Registration:
     """
     try:
         get = msgpack.unpackb(value, raw=True).__getitem__
-        metadata = get(b"m")
-        if type(metadata) is not bytes:
-            raise TypeError
-        return Registration(client_id, _digest(get(b"t")), metadata)
+        return Registration(client_id, _digest(get(b"t")), _bytes(get(b"m")))
     except _BROKEN:
         raise CorruptRecord("registration") from None
 
@@ -247,6 +247,12 @@ def _chain_id(value: Any) -> str:
     if len(value) not in (0, 16):
         raise ValueError
     return text(value)
+
+
+def _bytes(value: Any) -> bytes:
+    if type(value) is not bytes:
+        raise TypeError
+    return value
 
 
 def _number(value: Any) -> int:

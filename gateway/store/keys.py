@@ -8,6 +8,7 @@ Whatever one script touches carries the same Redis Cluster hash tag, in braces: 
     gw:cl:{ppp}:<client_id>   client              gw:ac:{username}          account
     gw:ck:{ppp}:<client_key>  credential          gw:cm:{username}          somebody's claim of a username
     gw:sd:{ppp}:<digest>      client_key of the secret with this digest
+    gw:ja:{ppp}:<digest>      a jti that a client used
     gw:rg:{ppp}:<client_id>   what a client registered of itself (RFC 7591)
 
 Digests (32 bytes) and chain ids (16 bytes) stand in keys as they are: there are millions of them, and base64url would be a
@@ -17,6 +18,7 @@ third more.
 from __future__ import annotations
 
 from functools import lru_cache
+from hashlib import sha256
 from typing import Literal
 
 from gateway.oauth.tokens import AccessRef, SecretRef, find_partition, raw
@@ -89,6 +91,11 @@ class Keys:
     def live_chains_short(self, partition: str) -> bytes:
         """What those of a partition begin with, up to what a chain's record keeps of a client id."""
         return _in_partition(self._prefix, "cx", partition, f"gwc_{partition}")
+
+    def used_jti(self, client_id: str, jti: str) -> bytes:
+        """That a client used a ``jti`` (RFC 7523 section 3)."""
+        digest = sha256(f"{client_id} {jti}".encode()).digest()
+        return _in_partition(self._prefix, "ja", client_id[4:7], "") + digest
 
     def registration(self, client_id: str) -> bytes:
         """What a client registered of itself."""

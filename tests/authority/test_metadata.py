@@ -34,7 +34,8 @@ async def test_what_it_lists_works(house_with: MakeHouse) -> None:
     for name in ("token", "introspection", "revocation"):
         path = document[f"{name}_endpoint"].removeprefix("https://api.example.com")
         form = {"grant_type": "client_credentials"} if name == "token" else {"token": token}
-        assert document[f"{name}_endpoint_auth_methods_supported"] == ["client_secret_basic", "client_secret_post"]
+        methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
+        assert document[f"{name}_endpoint_auth_methods_supported"] == methods
         assert (await house.http.post(path, data=form, headers=by(client))).status == 200
         assert (await house.http.post(path, data={**form, **posted})).status == 200
         assert (await house.http.post(path, data=form, headers=basic(client.client_id, client.client_secret))).status == 200

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidClientMetadata, InvalidRedirectUri
-from gateway.oauth.client_metadata import Offer, read_client_metadata, read_replacement
+from gateway.oauth.client_metadata import Offer, public_keys, read_client_metadata, read_replacement
 
-OFFER = Offer(("client_credentials", "refresh_token"), ("client_secret_basic",), frozenset({"a", "b"}))
+OFFER = Offer(("client_credentials", "refresh_token"), ("client_secret_basic", "private_key_jwt"), frozenset({"a", "b"}))
+JWK = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
 CLIENT_ID = "gwc_abc" + "A" * 22
 
 
@@ -39,7 +40,15 @@ def test_rfc7591_2_what_is_known_is_kept_as_it_was_sent() -> None:
 
 def test_rfc7591_2_what_is_unknown_is_ignored() -> None:
     """An admin flag does nothing (G07)."""
-    assert read(is_admin=True, permissions=["introspect:any"], client_id="x", jwks={"keys": []}) == read()
+    assert read(is_admin=True, permissions=["introspect:any"], client_id="x", jwks_uri="https://e.com/") == read()
+
+
+def test_rfc7591_2_public_keys_are_kept_with_their_names_and_without_anything_else() -> None:
+    jwks = {"keys": [{**JWK, "kid": "1", "odd": 1}, {**JWK}]}
+    registered = read(token_endpoint_auth_method="private_key_jwt", jwks=jwks)
+    assert registered["jwks"] == {"keys": [JWK]}, "the same key once"
+    assert len(public_keys(registered)) == 1
+    assert public_keys(read()) == []
 
 
 def test_rfc7591_3_2_1_what_is_not_on_offer_is_replaced() -> None:
@@ -53,7 +62,12 @@ def test_rfc7591_3_2_1_what_is_not_on_offer_is_replaced() -> None:
     {"client_uri": "https://user@e.com/"}, {"client_uri": "https:///x"}, {"client_uri": "https://e.com/<x>"}, {"client_uri": "https://[::1"},
     {"logo_uri": "data:text/html,x"}, {"contacts": "a@b.c"}, {"contacts": ["x"] * 11}, {"contacts": [1]},
     {"grant_types": ["authorization_code"]}, {"grant_types": "client_credentials"}, {"grant_types": []},
-    {"token_endpoint_auth_method": "none"}, {"token_endpoint_auth_method": "client_secret_post"},
+    {"token_endpoint_auth_method": "none"}, {"token_endpoint_auth_method": "private_key_jwt"}, {"jwks": {"keys": [JWK]}},
+    {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": []}},
+    {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [{**JWK, "d": "x"}]}},
+    {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [{"kty": "oct", "k": "x"}]}},
+    {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [JWK] * 11}},
+    {"token_endpoint_auth_method": "client_secret_post"},
     {"token_endpoint_auth_method": ["client_secret_basic"]}, {"scope": "admin"}, {"scope": ["a"]}, {"scope": "a  b"},
     {"scope": 'a"b'},
 ])  # fmt: skip

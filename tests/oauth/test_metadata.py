@@ -18,17 +18,21 @@ def test_rfc8414_3_the_well_known_part_goes_before_the_issuers_path(issuer: str,
 
 def test_rfc8414_2_what_works_here_and_nothing_else() -> None:
     """The issuer letter by letter; response_types_supported present and empty."""
-    methods = ["client_secret_basic"]
+    methods = ["client_secret_basic", "private_key_jwt"]
+    signed = ["ES256", "Ed25519", "EdDSA", "PS256", "RS256"]
     assert metadata(
         "https://api.example.com", "/v1", grant_types=("client_credentials",), scopes=frozenset(), client_secret_post=False
     ) == {
         "issuer": "https://api.example.com",
         "token_endpoint": "https://api.example.com/v1/oauth/token",
         "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": signed,
         "introspection_endpoint": "https://api.example.com/v1/oauth/introspect",
         "introspection_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_signing_alg_values_supported": signed,
         "revocation_endpoint": "https://api.example.com/v1/oauth/revoke",
         "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": signed,
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
     }
@@ -38,7 +42,8 @@ def test_scopes_and_secret_post_when_they_are_on() -> None:
     """Sorted, so that the document is stable."""
     document = metadata("https://a/", "", grant_types=(), scopes=frozenset({"b", "a"}), client_secret_post=True)
     assert document["scopes_supported"] == ["a", "b"]
-    assert document["token_endpoint_auth_methods_supported"] == ["client_secret_basic", "client_secret_post"]
+    methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
+    assert document["token_endpoint_auth_methods_supported"] == methods
     assert document["issuer"] == "https://a/"
     assert document["token_endpoint"] == "https://a/oauth/token"
 

@@ -3,7 +3,7 @@
 -- Fields of the packed records (gateway/store/codec.py):
 --   client      c id, a account, n enabled (1/0), s scopes, p permissions, e epoch, k keys, r retired with
 --               its tokens, g retired without, i issued, o grant types ("" or absent: all)
---   credential  c client id, k client key, d digest, i issued, x expires (0 never)
+--   credential  c client id, k client key, d digest, i issued, x expires (0 never), j public key (a JWK, in place of a secret)
 --   token       c client id*, k client key*, h chain id ("" none), s scopes, e epoch, i issued, x expires
 --   chain       c client id*, k client key*, s scopes, e epoch, i issued, x expires, d current digest ("" none any more),
 --               a live access tokens, oldest first: digest, expiry, digest, expiry, ...
