@@ -9,6 +9,7 @@ names another host, or a path that no request through the route gets to, passes 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from gateway.rewriting import Rewriting, without_dots
@@ -18,18 +19,18 @@ AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]
 # RFC 3986 appendix B.
 _URL = re.compile(rb"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(.*)", re.DOTALL)
 _REFRESH = re.compile(rb"([ \t0-9.]*[;,][ \t]*(?:url[ \t]*=[ \t]*)?)(['\"]?)(.*)", re.IGNORECASE | re.DOTALL)
+NAMES: Final = frozenset((b"location", b"content-location", b"refresh", b"set-cookie"))
+"""Lower-case names of the headers that hold addresses."""
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 _PORT = re.compile(rb":[0-9]*$")
 
 
 class Outward:
-    """The two views of one exchange."""
+    """How an upstream and a client each call the same things.  Immutable."""
 
-    __slots__ = ("_asked", "_host", "_names", "_public", "_public_name", "_rewriting", "_sent", "_target")
+    __slots__ = ("_host", "_names", "_public", "_public_name", "_rewriting", "_target")
 
-    def __init__(
-        self, target: str, host: bytes, public: bytes, rewriting: Rewriting | None, *, asked: bytes, sent: bytes
-    ) -> None:
+    def __init__(self, target: str, host: bytes, public: bytes, rewriting: Rewriting | None) -> None:
         """
         Say how both sides see it.
 
@@ -38,8 +39,6 @@ class Outward:
             host: The Host that was sent.
             public: ``scheme://authority`` as the client sees the gateway; empty when it named no host.
             rewriting: What the route does to paths.
-            asked: Path of the client's request.
-            sent: Path that the upstream got.
         """
         scheme, _, authority = target.encode("ascii", "replace").partition(b"://")
         self._target = _with_port(scheme, authority)
@@ -48,23 +47,31 @@ class Outward:
         self._public = public
         self._public_name = _name(public.partition(b"://")[2])
         self._rewriting = rewriting
-        self._asked = asked
-        self._sent = sent
 
-    def lines(self, lines: list[bytes]) -> list[bytes]:
-        """Header lines of an answer, those that hold addresses written anew."""
-        return [self._line(line) for line in lines]
+    def lines(self, lines: list[bytes], asked: bytes, sent: bytes) -> list[bytes]:
+        """
+        Header lines of an answer, those that hold addresses written anew.
 
-    def _line(self, line: bytes) -> bytes:
+        Args:
+            lines: ``Name: value`` with CRLF.
+            asked: The client's target; relative references start from there.
+            sent: The target that the upstream got.
+        """
+        return [self._line(line, asked, sent) for line in lines]
+
+    def _line(self, line: bytes, asked: bytes, sent: bytes) -> bytes:
         name, _, value = line.partition(b":")
-        rule = _RULES.get(name.lower())
-        if rule is None:
+        lower = name.lower()
+        if lower not in NAMES:
             return line
         value = value.strip(b" \t\r\n")
-        mapped = rule(self, value)
+        if lower == b"set-cookie":
+            mapped = self.cookie(value)
+        else:
+            mapped = (self.refresh if lower == b"refresh" else self.url)(value, asked, sent)
         return line if mapped == value else b"%b: %b\r\n" % (name, mapped)
 
-    def url(self, reference: bytes) -> bytes:
+    def url(self, reference: bytes, asked: bytes, sent: bytes) -> bytes:
         """A URI reference (RFC 9110 sections 8.7 and 10.2.2)."""
         found = _URL.fullmatch(reference)
         if found is None:
@@ -80,20 +87,22 @@ class Outward:
             return reference
         if path.startswith(b"/"):
             return self._back(path) + rest
-        meant = self._back(_merge(self._sent, path))
-        return reference if meant == _merge(self._asked, path) else meant + rest
+        meant = self._back(_merge(sent, path))
+        return reference if meant == _merge(asked, path) else meant + rest
 
-    def refresh(self, value: bytes) -> bytes:
+    def refresh(self, value: bytes, asked: bytes, sent: bytes) -> bytes:
         """``Refresh: 5; url=…``, as the HTML standard reads it."""
         found = _REFRESH.fullmatch(value)
         if found is None:
             return value
         before, quote, url = found.groups()
         url, closing, after = url.partition(quote) if quote else (url, b"", b"")
-        return before + quote + self.url(url) + closing + after
+        return before + quote + self.url(url, asked, sent) + closing + after
 
     def cookie(self, value: bytes) -> bytes:
         """A cookie (RFC 6265 section 4.1), whatever its name; a ``__Host-`` cookie is for the path / and stays so."""
+        if self._rewriting is None and b"domain" not in value.lower():
+            return value  # most cookies
         first, *attributes = value.split(b";")
         bound = first.lstrip().lower().startswith(b"__host-")
         kept = [first]
@@ -120,14 +129,8 @@ class Outward:
         return path if self._rewriting is None else self._rewriting.back(path)
 
 
-_RULES: Final = {
-    b"location": Outward.url,
-    b"content-location": Outward.url,
-    b"refresh": Outward.refresh,
-    b"set-cookie": Outward.cookie,
-}
-NAMES = frozenset(_RULES)
-"""Lower-case names of the headers that hold addresses."""
+outward = lru_cache(256)(Outward)
+"""An `Outward` for these arguments, kept for the next answer like it; clients choose hosts, so not many."""
 
 
 def public_origin(scheme: str, host: bytes, forwarding: dict[bytes, bytes]) -> bytes:
@@ -139,6 +142,8 @@ def public_origin(scheme: str, host: bytes, forwarding: dict[bytes, bytes]) -> b
         host: The request's Host, validated.
         forwarding: What a trusted proxy said of them; it counts only where it says one sound thing.
     """
+    if not forwarding:
+        return b"%b://%b" % (scheme.encode("ascii"), host) if host else b""
     said = forwarding.get(b"x-forwarded-proto", b"").strip(b" \t").lower()
     front = forwarding.get(b"x-forwarded-host", b"").strip(b" \t")
     authority = front if AUTHORITY.fullmatch(front) else host
@@ -159,5 +164,6 @@ def _is_domain(name: bytes) -> bool:
 
 
 def _merge(base: bytes, path: bytes) -> bytes:
-    """RFC 3986 section 5.2.3."""
+    """RFC 3986 section 5.2.3; of the base, the path counts."""
+    base = base.partition(b"?")[0]
     return without_dots(base[: base.rfind(b"/") + 1] + path)

@@ -61,6 +61,17 @@ MUTANTS = (
            "self._kept.clear()", "pass", "tests/guard"),
     Mutant("replay: a spent refresh token kills nothing", "gateway/store/scripts/refresh.lua",
            "end_chain(KEYS[4], chain_id, chain, KEYS[5], ARGV[12])", "", "tests/store/test_tokens.py"),
+    Mutant("paths: a rewritten path goes around another route", "gateway/routing.py",
+           "if route.kept_out is not None:", "if False:", "tests/edge/test_hardening_paths.py"),
+    Mutant("paths: a rewritten path may begin like another host", "gateway/edge/target.py",
+           'if sent.startswith((b"/%2F", b"/%5C")):', "if False:", "tests/edge/test_hardening_paths.py"),
+    Mutant("paths: an upstream's redirect becomes another host", "gateway/rewriting.py",
+           'b"/" + (self._public + path[len(self._sent) :]).lstrip(b"/\\\\")', "self._public + path[len(self._sent) :]",
+           "tests/test_rewriting.py"),
+    Mutant("headers: a route's configuration may say who calls", "gateway/header_names.py",
+           "if lower in IDENTITY:", "if False:", "tests/test_header_names.py"),
+    Mutant("headers: one client's answer is another's", "gateway/edge/head.py",
+           "other.edited = {}", "other.edited = self.edited", "tests/edge/test_hardening_headers.py"),
 )  # fmt: skip
 
 

@@ -39,10 +39,8 @@ def test_a_row_of_the_table_is_what_happens(row: list[str]) -> None:
             assert change is not None
             sent = change.forward(asked.encode()).decode()
         assert sent == route[-1]
-    view = Outward(
-        "http://target:9000", b"target:9000", b"https://public", change, asked=asked.encode(), sent=sent.encode()
-    )
-    assert view.url(location.encode()).decode() == read
+    view = Outward("http://target:9000", b"target:9000", b"https://public", change)
+    assert view.url(location.encode(), asked.encode(), sent.encode()).decode() == read
 
 
 def test_the_table_has_rows() -> None:

@@ -45,7 +45,7 @@ from gateway.guard.bearer import bearer
 from gateway.guard.permit import Permit, permit, permit_public
 from gateway.guard.streams import Stream
 from gateway.guard.verdict import Verdict
-from gateway.mapping import Outward, public_origin
+from gateway.mapping import outward, public_origin
 from gateway.oauth.tokens import digest_access, find_access
 from gateway.routing import Match
 from gateway.upstreams.watch import SILENT
@@ -463,11 +463,10 @@ class Downstream(asyncio.Protocol):
             pool = cast("Upstream", exchange.up).pool
             host = cast(bytes, reader.host)
             public = public_origin(self._peer.scheme, host, reader.forwarding if self._peer.trusted else {})
-            view = Outward(
-                pool.name.partition(" ")[0], pool.host if exchange.host is None else host, public, route.rewriting,
-                asked=target.asked.partition(b"?")[0], sent=target.forward.partition(b"?")[0],
-            )  # fmt: skip
-            answer = answer.with_lines(view.lines(answer.lines))
+            view = outward(pool.name.partition(" ")[0], pool.host if exchange.host is None else host, public, route.rewriting)
+            lines = view.lines(answer.lines, target.asked, target.forward)
+            if lines != answer.lines:
+                answer = answer.with_lines(lines)
         edits = route.response_headers
         if edits is None:
             return answer

@@ -118,6 +118,99 @@ async def test_the_log_tells_what_the_client_asked(unstarted: Rig) -> None:
     assert [line["path"] for line in rig.logged()] == ["/old/x"]
 
 
+# --- the P cases ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 99, 101, 500])
+async def test_p09_hosts_match_in_any_letters_however_many_there_are(unstarted: Rig, size: int) -> None:
+    """CVE-2026-27588: a long list was compared by case."""
+    hosts = [f"Tenant{number}.Example" for number in range(size)]
+    rig = await unstarted.start(routes=[
+        {"path": "/x/", "upstream": "a", "public": True}, {"path": "/x/", "upstream": "a", "hosts": hosts},
+    ])  # fmt: skip
+    client = await rig.client()
+    for host in (hosts[0], hosts[-1].upper(), hosts[-1].lower() + ":8080", hosts[size // 2] + "."):
+        assert (await client.ask(get("/x/y", host=host))).status == 401
+    assert (await client.ask(get("/x/y", host="other.example"))).status == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ("/admin/x", 401), ("/ADMIN/x", 404), ("/Admin/x", 404), ("/%41dmin/x", 404), ("/admin%2e/x", 400),
+        ("/admin%20/x", 400), ("/admin./x", 400), ("/admin/./x", 400), ("/%EF%BD%81dmin/x", 200),
+        ("/public%EF%BC%8Fadmin", 200), ("/adm%C4%B1n/x", 200), ("/%E2%84%AAeys/x", 404), ("/caf%C3%A9/x", 401),
+        ("/cafe%CC%81/x", 200), ("/CAF%C3%89/x", 404), ("/administrator", 200),
+    ],
+)  # fmt: skip
+async def test_p09_p11_p16_an_open_catch_all_is_no_way_to_a_protected_sibling(unstarted: Rig, asked: str, status: int) -> None:
+    """Another letter case is refused; another string (no normalisation of Unicode) is another path, forwarded as it is."""
+    rig = await unstarted.start(routes=[
+        {"path": "/", "upstream": "a", "public": True}, {"path": "/admin/", "upstream": "a"}, {"path": "/keys/", "upstream": "a"},
+        {"path": "/caf%C3%A9/", "upstream": "a"},
+    ])  # fmt: skip
+    assert (await (await rig.client()).ask(get(asked))).status == status
+    assert [request.target for request in rig.origin.requests] == ([asked.encode()] if status == 200 else [])
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ("/open?/../admin/x", 200), ("/open?x=/admin/../", 200), ("/open%3f/../admin/x", 400), ("/open%3Fadmin", 404),
+        ("/open#/admin", 400), ("/open%23/../admin", 400), ("/admin/x?/open", 401), ("/admin/x?/../../open", 401),
+        ("/admin%3f/open", 404), ("/open/?", 404),
+    ],
+)  # fmt: skip
+async def test_p12_policy_sees_the_path_alone(unstarted: Rig, asked: str, status: int) -> None:
+    """CVE-2025-54576: whatever the query says; an encoded ? or # is data of the path."""
+    routes: list[dict[str, Any]] = [{"path": "/open", "upstream": "a", "public": True}, {"path": "/admin/", "upstream": "a"}]
+    rig = await unstarted.start(routes=routes)
+    assert (await (await rig.client()).ask(get(asked))).status == status
+    assert [request.target for request in rig.origin.requests] == ([asked.encode()] if status == 200 else [])
+
+
+@pytest.mark.parametrize("asked", ["/a.*/x", "/a.b/(c+)+$/", "/a.b/x"])
+async def test_p13_a_route_s_path_is_no_pattern(unstarted: Rig, asked: str) -> None:
+    """Its dots, stars and brackets are letters: there is nothing that could backtrack."""
+    routes = [{"path": path, "upstream": "a", "public": True} for path in ("/a.*/", "/a.b/(c+)+$/")]
+    rig = await unstarted.start(routes=routes)
+    client = await rig.client()
+    assert (await client.ask(get(asked))).status == (404 if asked == "/a.b/x" else 200)
+    assert (await client.ask(get("/a.b/" + "c" * 4000))).status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "asked", "status"),
+    [
+        ("GET", "/v1/orders/x", 401), ("HEAD", "/v1/orders/x", 401), ("DELETE", "/v1/orders/x", 405),
+        ("POST", "/v1/orders/x", 405), ("POST", "/v1/orders/open", 200), ("HEAD", "/v1/orders/open", 405),
+        ("GET", "/v1/orders/open", 405), ("GET", "/v1/x", 200), ("OPTIONS", "/v1/orders/x", 405),
+    ],
+)  # fmt: skip
+async def test_p14_a_wrong_method_never_falls_through_to_an_open_route(
+    unstarted: Rig, method: str, asked: str, status: int
+) -> None:
+    """HEAD follows GET, and nothing else follows anything."""
+    rig = await unstarted.start(routes=[
+        {"path": "/v1/", "upstream": "a", "public": True}, {"path": "/v1/orders/", "upstream": "a", "methods": ["GET"]},
+        {"path": "/v1/orders/open", "upstream": "a", "methods": ["POST"], "public": True},
+    ])  # fmt: skip
+    client = await rig.client()
+    await client.send(get(asked, method=method))
+    answer = await client.response(method)
+    assert answer.status == status
+    assert (answer.one("allow") is not None) == (status == 405)
+    assert (rig.origin.bytes_seen == b"") == (status != 200)
+
+
+@pytest.mark.parametrize("asked", ["/", "/index.html", "/v1", "/favicon.ico", "/.well-known/x"])
+async def test_p15_what_no_route_names_is_404(rig: Rig, asked: str) -> None:
+    """With a token too: there is no default route."""
+    for auth in (False, True):
+        assert (await (await rig.client()).ask(get(asked, auth=auth))).status == 404
+    assert rig.origin.bytes_seen == b""
+
+
 # --- no reading reaches a more protected route, rewritten or not ------------------------------------------------------
 
 SPACE = [
