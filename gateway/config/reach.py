@@ -35,7 +35,7 @@ def kept_out(route: Route, others: Iterable[Route], upstreams: Mapping[str, Upst
             and theirs.casefold().startswith(sent.casefold())
             and f"{route.path}{theirs[len(sent):]}" != other.path  # nor where such a request matches the other route
             and _meet(route, other, upstreams)
-            and _asks_more(other, route)
+            and (_lets_fewer_in(other, route) or _asks_more(other, route))
         ):
             yield other
 
@@ -45,6 +45,13 @@ def _meet(one: Route, other: Route, upstreams: Mapping[str, Upstream]) -> bool:
         return upstreams[route.upstream].targets if route.upstream in upstreams else ()
 
     return one.upstream == other.upstream or not set(targets(one)).isdisjoint(targets(other))
+
+
+def _lets_fewer_in(other: Route, than: Route) -> bool:
+    """By address; networks are compared as they are written."""
+    if not set(other.ip_deny) <= set(than.ip_deny):
+        return True
+    return bool(other.ip_allow) and not (than.ip_allow and set(than.ip_allow) <= set(other.ip_allow))
 
 
 def _asks_more(other: Route, than: Route) -> bool:

@@ -93,6 +93,11 @@ def test_a_reference_is_replaced_as_everywhere(tmp_path: Path) -> None:
         ("path: /a/, strip_prefix: true, scopes_any: [s]", "path: /admin/, scopes_any: [s, t]", False),
         ("path: /a/, strip_prefix: true, scopes_any: [s, t]", "path: /admin/, scopes_any: [s]", True),
         ("path: /a/, strip_prefix: true, scopes_any: [s, t]", "path: /admin/, scopes: [s]", True),
+        ("path: /a/, strip_prefix: true", "path: /admin/, ip_deny: [10.0.0.0/8]", True),
+        ("path: /a/, strip_prefix: true, ip_deny: [10.0.0.0/8, 11.0.0.0/8]", "path: /admin/, ip_deny: [10.0.0.0/8]", False),
+        ("path: /a/, strip_prefix: true, public: true", "path: /admin/, public: true, ip_allow: [10.0.0.0/8]", True),
+        ("path: /a/, strip_prefix: true, ip_allow: [11.0.0.0/8]", "path: /admin/, ip_allow: [10.0.0.0/8]", True),
+        ("path: /a/, strip_prefix: true, ip_allow: [10.0.0.0/8]", "path: /admin/, ip_allow: [10.0.0.0/8, 11.0.0.0/8]", False),
     ],
 )
 def test_p17_a_way_around_another_route_is_warned_of(tmp_path: Path, one: str, other: str, warned: bool) -> None:
