@@ -338,7 +338,7 @@ class Downstream(asyncio.Protocol):
             exchange.host = b" HTTP/1.1\r\nHost: " + reader.host + b"\r\n"
         if route.streams is not None:
             exchange.handshake = self._handshake
-            exchange.stream = admit(exchange, reader, peer.address)
+            exchange.stream = admit(exchange, reader, peer)
         self._exchange = exchange
         if has_body:
             self._state = _BODY
@@ -517,7 +517,7 @@ class Downstream(asyncio.Protocol):
         lines = answer.lines if cors is None else [*without_cors(answer.lines), cors.answer(reader.find(b"origin"))]
         parts = [b"HTTP/1.1 ", answer.status_line, b"\r\n", *lines]
         if length is None and not exchange.head_only and answer.status not in (204, 304):
-            began(exchange, reader, self._peer.address, answer)
+            began(exchange, reader, self._peer, answer)
         if length is not None:
             parts.append(b"Content-Length: %d\r\n" % length)
         elif chunked:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gateway.addresses import source_of
 from gateway.config.model import Streams as Rules
-from gateway.edge.head import RequestReader, ResponseReader
+from gateway.edge.head import Peer, RequestReader, ResponseReader
 from gateway.errors import BadRequest, GatewayError, InsufficientScope, InvalidToken, MalformedCredentials
 from gateway.guard.bearer import bearer
 from gateway.guard.streams import SCOPE_LOST, Stream
@@ -68,26 +69,28 @@ def switching(handshake: Handshake, answer: ResponseReader) -> bytes:
     return b"".join((b"HTTP/1.1 101 Switching Protocols\r\n", *answer.lines, extra, _SWITCH, b"\r\n"))
 
 
-def admit(exchange: Exchange, reader: RequestReader, address: str) -> Stream:
+def admit(exchange: Exchange, reader: RequestReader, peer: Peer) -> Stream:
     """
-    Note a request that may last.
+    Note a request that may last; without a token it counts by the address it came from, behind a trusted proxy too.
 
     Raises:
         TooManyRequests: Its client has as many on this route as it may.
     """
     down = exchange.down
     granted = exchange.permit
-    ref = None if exchange.match.route.public else find_access(bearer(reader.authorization))
-    end = partial(down.end_stream, exchange)
-    return down.edge.streams.admit(exchange.match, granted.client_id or address, ref, granted, end)
+    if exchange.match.route.public:
+        ref, client = None, source_of(down.edge.client_address(peer, reader)).hex()
+    else:
+        ref, client = find_access(bearer(reader.authorization)), granted.client_id
+    return down.edge.streams.admit(exchange.match, client, ref, granted, partial(down.end_stream, exchange))
 
 
-def began(exchange: Exchange, reader: RequestReader, address: str, answer: ResponseReader) -> None:
+def began(exchange: Exchange, reader: RequestReader, peer: Peer, answer: ResponseReader) -> None:
     """An answer without a length begins: on routes with ``streams`` it is one, elsewhere only ``text/event-stream`` is."""
     if exchange.stream is None:
         if not answer.is_events:
             return
-        exchange.stream = admit(exchange, reader, address)
+        exchange.stream = admit(exchange, reader, peer)
     exchange.down.edge.streams.began(exchange.stream, "events" if answer.is_events else "body")
 
 

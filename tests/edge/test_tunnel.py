@@ -443,6 +443,19 @@ async def test_x09_a_client_has_so_many_and_no_more(rig: Rig) -> None:
     await opened(rig)
 
 
+async def test_behind_a_trusted_proxy_clients_count_by_the_address_it_names(unstarted: Rig) -> None:
+    """A /64 is one client; the proxy itself is none."""
+    unstarted.origin.script = echo
+    rig = await unstarted.start(routes=ROUTES, trusted_proxies=["127.0.0.1"])
+    for address, status in (
+        ("192.0.2.1", 101), ("192.0.2.1", 101), ("192.0.2.1", 429), ("192.0.2.2", 101),
+        ("2001:db8::1", 101), ("2001:db8::2", 101), ("2001:db8::3", 429),
+    ):  # fmt: skip
+        client = await rig.client()
+        await client.send(hello("/free/a", f"X-Forwarded-For: {address}"))
+        assert int((await client.response_head()).first.split()[1]) == status
+
+
 # --- how the gateway ends it ---------------------------------------------------------------------------------------
 
 
