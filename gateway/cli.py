@@ -76,20 +76,20 @@ def find_config(given: Path | None, environ: Mapping[str, str]) -> Path:
     raise ConfigFault([f"gateway: no configuration found ({searched}): write one, name one with -c, or use serve --to URL"])
 
 
-def _load(arguments: argparse.Namespace) -> Loaded:
+def _load(arguments: argparse.Namespace, *, files: bool = False) -> Loaded:
     if getattr(arguments, "to", None):
         from gateway.config.direct import for_target
 
         return for_target(arguments.to, os.environ)
     from gateway.config.load import load_all
 
-    return load_all(find_config(arguments.config, os.environ), os.environ)
+    return load_all(find_config(arguments.config, os.environ), os.environ, files=files)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
     from gateway.app import serve
 
-    loaded = _load(arguments)
+    loaded = _load(arguments, files=True)
     return serve(loaded.config, demo=arguments.demo, warnings=loaded.warnings)
 
 

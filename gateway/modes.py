@@ -20,6 +20,7 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermission
 from gateway.config.model import Config
 from gateway.errors import ConfigFault, Unavailable
 from gateway.ops.admin import Admin, Collect
+from gateway.ops.certificates import Certificates
 from gateway.ops.health import Health
 from gateway.ops.listening import close_all
 from gateway.ops.process import open_descriptors
@@ -73,6 +74,11 @@ def check_trust(config: Config) -> None:
             raise ConfigFault([said]) from None
 
 
+def certificates_of(config: Config) -> Certificates | None:
+    """The certificates of the public listener; None where it speaks plain HTTP."""
+    return Certificates(config.listen) if config.listen.tls else None
+
+
 def alone(setting: Setting) -> int:
     """Run everything in this process.  Returns the exit code."""
     check_trust(setting.config)
@@ -83,7 +89,8 @@ def alone(setting: Setting) -> int:
 async def _alone(setting: Setting) -> int:
     config, stop, registry = setting.config, Stop(), Registry()
     stop.listen(asyncio.get_running_loop(), signal.SIGTERM, signal.SIGINT)
-    worker = Worker(config, socket_path=setting.socket_path, registry=registry)
+    certificates = certificates_of(config)
+    worker = Worker(config, socket_path=setting.socket_path, registry=registry, certificates=certificates)
     health = Health(lambda: answers(worker.redis))
     health.store_seen = await reach(config, worker.redis)
 
@@ -115,12 +122,15 @@ def supervised(setting: Setting) -> int:
     """Fork the workers and look after them.  Returns the exit code."""
     config, registry = setting.config, Registry()
     check_trust(config)
+    certificates = certificates_of(config)
     seen = asyncio.run(_reach_once(setting))
     # What is open now is what workers inherit; the admin listener and everything later is the supervisor's own.
     keep = open_descriptors() - {sock.fileno() for sock in setting.admin}
     loop = asyncio.new_event_loop()  # not uvloop: this one is forked beside, and only serves the admin listener
     asyncio.set_event_loop(loop)
     redis = connect(config.store, socket_path=setting.socket_path)
+    if certificates is not None:
+        certificates.watch(loop, registry)
     health = Health(lambda: answers(redis))
     health.store_seen = seen
     announced = asyncio.Event()
@@ -133,7 +143,7 @@ def supervised(setting: Setting) -> int:
 
     family = Supervisor(
         workers=config.workers,
-        run=lambda channel: work(config, setting.public, setting.socket_path, channel),
+        run=lambda channel: work(config, setting.public, setting.socket_path, certificates, channel),
         keep=keep, registry=registry, on_change=on_change,
     )  # fmt: skip
     admin = _admin(config, health, family.collect)

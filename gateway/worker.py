@@ -21,6 +21,7 @@ from gateway.config.model import Config
 from gateway.edge.listener import Edge
 from gateway.guard.verdicts import Verdicts
 from gateway.ops import descriptors, memory
+from gateway.ops.certificates import Certificates
 from gateway.ops.channel import WorkerEnd
 from gateway.ops.stopping import Stop
 from gateway.routing import Router
@@ -44,8 +45,10 @@ log = logging.getLogger("gateway.worker")
 class Worker:
     """Joins edge, guard, authority and store on the running event loop."""
 
-    def __init__(self, config: Config, *, socket_path: Path | None, registry: Registry) -> None:
-        """``socket_path`` is where the embedded store listens, None for an external one."""
+    def __init__(
+        self, config: Config, *, socket_path: Path | None, registry: Registry, certificates: Certificates | None
+    ) -> None:
+        """``socket_path`` is where the embedded store listens, None for an external one; ``certificates`` mean TLS."""
         self._configured = config.listen.max_connections
         config = self._config = _fit_connections(config)
         store = config.store
@@ -60,7 +63,11 @@ class Worker:
         application = build(config, clients, tokens, self._hasher, registry=registry)
         self._authority = web.AppRunner(application, handle_signals=False, shutdown_timeout=1, **RUNNER_OPTIONS)
         self._access_log = AccessLog(1, registry, readable=os.isatty(1))
-        self._edge = Edge(config, Router(config), verdicts, self._connect_authority, registry, self._access_log)
+        tls = None if certificates is None else certificates.context
+        self._edge = Edge(config, Router(config), verdicts, self._connect_authority, registry, self._access_log, tls)
+        self._certificates = certificates
+        if certificates is not None:
+            certificates.watch(asyncio.get_running_loop(), registry)
 
     @property
     def connections(self) -> int:
@@ -92,6 +99,8 @@ class Worker:
             log.error("stop.incomplete", extra={"facts": {"waited_s": _CLOSE}})
 
     async def _close(self) -> None:
+        if self._certificates is not None:
+            self._certificates.close()
         await self._edge.drain(0)
         await self._authority.cleanup()
         self._hasher.close()
@@ -117,14 +126,17 @@ def _fit_connections(config: Config) -> Config:
     return config.model_copy(update={"listen": fit})
 
 
-def work(config: Config, sockets: list[socket.socket], socket_path: Path | None, channel: socket.socket) -> int:
+def work(
+    config: Config, sockets: list[socket.socket], socket_path: Path | None, certificates: Certificates | None,
+    channel: socket.socket,
+) -> int:  # fmt: skip
     """The life of a forked worker: serve until the supervisor's SIGTERM, then drain.  Returns the exit code."""
 
     async def live() -> None:
         stop = Stop()
         stop.listen(asyncio.get_running_loop(), signal.SIGTERM)
         registry = Registry()
-        worker = Worker(config, socket_path=socket_path, registry=registry)
+        worker = Worker(config, socket_path=socket_path, registry=registry, certificates=certificates)
         await worker.start(sockets)
         end = WorkerEnd(channel, registry)
         await end.start()

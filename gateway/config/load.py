@@ -49,7 +49,9 @@ def load(path: str | Path, environ: Mapping[str, str], overrides: Mapping[str, A
     return load_all(path, environ, overrides).config
 
 
-def load_all(path: str | Path, environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Loaded:
+def load_all(
+    path: str | Path, environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None, *, files: bool = True
+) -> Loaded:
     """
     Load a configuration, its warnings and the lines of its routes.
 
@@ -57,6 +59,7 @@ def load_all(path: str | Path, environ: Mapping[str, str], overrides: Mapping[st
         path: The file; messages name it as it is given here, and relative paths in it start at its folder.
         environ: For ``${VAR}`` and ``GATEWAY_*``.
         overrides: Flags, by dotted path: ``{"listen.port": 8443}``.
+        files: Whether to look into certificates; who does not serve with them needs no sound ones.
 
     Raises:
         ConfigFault: With all that is wrong.
@@ -70,12 +73,13 @@ def load_all(path: str | Path, environ: Mapping[str, str], overrides: Mapping[st
         raise ConfigFault([f"{name}:1:1: the file is empty: begin with upstreams and routes"])
     if not isinstance(root, MappingNode):
         raise ConfigFault([f"{root.mark.show(name)}: the file must hold keys with values, like listen: {{port: 8080}}"])
-    return build(root, Path(path).absolute().parent, name, environ, overrides or {}, faults)
+    return build(root, Path(path).absolute().parent, name, environ, overrides or {}, faults, files=files)
 
 
 def build(
-    root: Node, directory: Path, name: str, environ: Mapping[str, str], overrides: Mapping[str, Any], known: list[Fault]
-) -> Loaded:
+    root: Node, directory: Path, name: str, environ: Mapping[str, str], overrides: Mapping[str, Any], known: list[Fault],
+    *, files: bool = True,
+) -> Loaded:  # fmt: skip
     """
     Make a configuration of a tree.
 
@@ -86,6 +90,7 @@ def build(
         environ: For ``${VAR}`` and ``GATEWAY_*``.
         overrides: Flags, by dotted path.
         known: Faults that were found before.
+        files: As in `load_all`.
 
     Raises:
         ConfigFault: With all that is wrong.
@@ -103,7 +108,7 @@ def build(
         draft.config = places.follow_listener(draft.config)
     unknown = {fault.mark for fault in interpolation.faults if fault.fatal}
     found = [*known, *layers.faults, *interpolation.faults]
-    found += [fault for fault in judge(draft) if fault.mark not in unknown]
+    found += [fault for fault in judge(draft, files=files) if fault.mark not in unknown]
     fatal = show_all((fault for fault in found if fault.fatal), name)
     if fatal:
         raise ConfigFault(fatal)

@@ -55,6 +55,15 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class Certificate(Section):
+    """A certificate of the public listener."""
+
+    cert_file: Path
+    """The certificate and the chain that leads to its authority, PEM."""
+    key_file: Path
+    """Its private key, PEM without a passphrase, readable for the gateway alone."""
+
+
 class Listen(Section):
     """The public listener."""
 
@@ -71,6 +80,12 @@ class Listen(Section):
     """
     keepalive: SomeTime = timedelta(seconds=75)
     """How long an idle connection is kept after an answer; best above that of a balancer in front."""
+    tls: tuple[Certificate, ...] = ()
+    """TLS 1.2 and 1.3 with these, chosen by the name that a client asks for, the first if none fits; renewed files are read."""
+    client_ca_file: Path | None = None
+    """Authorities of client certificates, PEM: one that is shown must be theirs; the token endpoint learns of it."""
+    require_client_cert: Flag = False
+    """Whether a client without a certificate is turned away."""
 
 
 class Admin(Section):

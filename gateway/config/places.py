@@ -20,8 +20,17 @@ def anchor(config: Config, directory: Path) -> Config:
         url = f"embedded:{_absolute(directory, url.removeprefix('embedded:'))}"
     ca_file = store.ca_file and Path(_absolute(directory, store.ca_file))
     upstreams = {name: _anchor_upstream(upstream, directory) for name, upstream in config.upstreams.items()}
+    listen = config.listen
+    tls = tuple(
+        pair.model_copy(update={key: Path(_absolute(directory, getattr(pair, key))) for key in ("cert_file", "key_file")})
+        for pair in listen.tls
+    )
+    client_ca_file = listen.client_ca_file and Path(_absolute(directory, listen.client_ca_file))
+    listen = listen.model_copy(update={"tls": tls, "client_ca_file": client_ca_file})
     return config.model_copy(
-        update={"store": store.model_copy(update={"url": url, "ca_file": ca_file}), "upstreams": upstreams}
+        update={
+            "listen": listen, "store": store.model_copy(update={"url": url, "ca_file": ca_file}), "upstreams": upstreams
+        }
     )
 
 
@@ -48,10 +57,12 @@ def _absolute(directory: Path, path: str | Path) -> str:
 def follow_listener(config: Config) -> Config:
     """An issuer that nobody wrote is the listener's own address, where only this machine can reach it."""
     listen = config.listen
-    if not is_loopback(listen.host) or not listen.port:
-        return config
-    host = f"[{listen.host}]" if ":" in listen.host else listen.host
-    issuer = f"http://{host}:{listen.port}"
+    scheme = "https" if listen.tls else "http"
+    if is_loopback(listen.host) and listen.port:
+        host = f"[{listen.host}]" if ":" in listen.host else listen.host
+        issuer = f"{scheme}://{host}:{listen.port}"
+    else:
+        issuer = config.oauth.issuer.replace("http://", f"{scheme}://", 1)
     return config.model_copy(update={"oauth": config.oauth.model_copy(update={"issuer": issuer})})
 
 

@@ -12,6 +12,7 @@ from gateway.config import (
     rewrite_rules,
     route_rules,
     store_rules,
+    tls_rules,
     upstream_rules,
 )
 from gateway.config.draft import Draft
@@ -31,6 +32,8 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (upstream_rules.times, ("upstreams",)),
     (upstream_rules.health, ("upstreams",)),
     (upstream_rules.tls, ("upstreams",)),
+    (tls_rules.tls, ("listen.tls", "listen.client_ca_file", "listen.require_client_cert")),
+    (tls_rules.issuer_speaks_tls, ("listen.tls", "oauth.issuer")),
     (store_rules.url, ("store.url",)),
     (store_rules.credentials, ("store",)),
     (store_rules.options, ("store.url", "store.ca_file", "store.durability")),
@@ -55,14 +58,16 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (rewrite_rules.preserved_hosts, ("routes", "upstreams")),
     (route_rules.scopes_declared, ("routes", "oauth.scopes", "oauth.default_scopes")),
 )
+_FILES: tuple[tuple[Rule, tuple[str, ...]], ...] = ((tls_rules.files, ("listen.tls", "listen.client_ca_file")),)
+"""What reads files that the configuration names."""
 _WHEN_SOUND: tuple[Rule, ...] = (route_rules.upstreams_used,)
 """Guesses that are only worth saying about a configuration without faults."""
 
 
-def judge(draft: Draft) -> list[Fault]:
-    """All faults and warnings of a draft, those of the model included."""
+def judge(draft: Draft, *, files: bool = True) -> list[Fault]:
+    """All faults and warnings of a draft, those of the model included; with ``files``, those of files that it names too."""
     faults = list(draft.faults)
-    for rule, places in RULES:
+    for rule, places in (*RULES, *_FILES) if files else RULES:
         if all(draft.knows(place) for place in places):
             faults.extend(rule(draft))
     if not any(fault.fatal for fault in faults):

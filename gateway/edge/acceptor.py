@@ -10,37 +10,56 @@ import asyncio
 import errno
 import logging
 import socket
+import ssl
 from collections.abc import Callable
+from typing import NamedTuple
 
 RETRY = 1.0
 """Seconds until accepting is tried again after the process ran out of descriptors or memory."""
 _BATCH = 64
+_NEVER = 3600.0
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 _log = logging.getLogger("gateway.edge")
 
 
+class Tls(NamedTuple):
+    """How new connections are secured."""
+
+    context: Callable[[], ssl.SSLContext]
+    """Asked for each of them, since certificates are renewed."""
+    handshake: float
+    """Seconds that a handshake may take."""
+
+
 class Acceptor:
     """
-    Takes connections from listening sockets and gives each a protocol.
+    Takes connections from listening sockets and gives each a protocol, after its TLS handshake where there is one.
 
     It pauses by itself when ``room()``, the number of connections that may still be opened, comes to nothing; whoever closes
     a connection calls `resume`.
     """
 
     def __init__(
-        self, sockets: list[socket.socket], factory: Callable[[], asyncio.Protocol], room: Callable[[], int]
-    ) -> None:
+        self, sockets: list[socket.socket], factory: Callable[[], asyncio.Protocol], room: Callable[[], int],
+        tls: Tls | None = None,
+    ) -> None:  # fmt: skip
         self._loop = asyncio.get_running_loop()
         self._sockets = sockets
         self._factory = factory
         self._room = room
+        self._tls = tls
         self._paused = True
         self._retry: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[object]] = set()
         for sock in sockets:
             sock.setblocking(False)
         self.resume()
+
+    @property
+    def pending(self) -> int:
+        """Connections that were accepted and are no protocol's yet."""
+        return len(self._tasks)
 
     def pause(self) -> None:
         """Leave newcomers to the backlog."""
@@ -99,6 +118,13 @@ class Acceptor:
 
     async def _adopt(self, connection: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._factory, connection)
-        except OSError:  # reset before we came to it
+            if self._tls is None:
+                await self._loop.connect_accepted_socket(self._factory, connection)
+            else:
+                # The edge has deadlines for what comes after, the end included.
+                await self._loop.connect_accepted_socket(
+                    self._factory, connection, ssl=self._tls.context(), ssl_handshake_timeout=self._tls.handshake,
+                    ssl_shutdown_timeout=_NEVER,
+                )  # fmt: skip
+        except OSError:  # reset before we came to it, or no handshake: there is nobody to talk to
             connection.close()

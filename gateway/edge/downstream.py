@@ -130,12 +130,17 @@ class Downstream(asyncio.Protocol):
             self.edge.note(self._peer, exchange, perf_counter() - exchange.started, ClientGone.code)
 
     def eof_received(self) -> bool:
-        """Called by the event loop: a client may shut its sending side down and still wait for the answer."""
+        """
+        Called by the event loop: a client may shut its sending side down and still wait for the answer.
+
+        Not under TLS, where no transport of asyncio can send after the peer's close_notify: that client is gone.
+        """
         self._eof = True
         if self._state == _BODY:
             self.transport.abort()  # a truncated body never becomes a whole request
             return False
-        return self._state in (_DECIDING, _WAIT) or bool(self._buffer and self.write_paused)
+        waits = self._state in (_DECIDING, _WAIT) or bool(self._buffer and self.write_paused)
+        return waits and self._peer.scheme == "http"
 
     def pause_writing(self) -> None:
         """The client reads slowly: so does the gateway from the upstream."""
@@ -611,7 +616,7 @@ class Downstream(asyncio.Protocol):
             cast(RequestReader, self._reader).keep_alive = False  # the verdict may come yet, and is for no later request
             self._refuse(StoreUnavailable("no verdict in time"))
         else:
-            self._close() if self._state == _HEAD else self.transport.abort()
+            self._close() if self._state == _HEAD else self._end()
 
     def _expire_slow_reader(self, exchange: Exchange) -> None:
         """While the client is slow the deadline is the client's: it may go on for as long as it takes enough in each turn."""
@@ -755,8 +760,18 @@ class Downstream(asyncio.Protocol):
 
     def _close(self) -> None:
         self._state = _CLOSED
-        self.deadline = self.edge.loop.time() + self.edge.closing_timeout
+        # Under TLS the client has to say goodbye too, and what it still sends is read and thrown away meanwhile.
+        self.deadline = self.edge.loop.time() + self.edge.linger_timeout
+        self._left = int(self.edge.closing_timeout / self.edge.linger_timeout)  # looks, not for ever
         self.transport.close()
+
+    def _end(self) -> None:
+        """Cut a connection that did not end by itself; but while last bytes of an answer are on their way, it has some time."""
+        self._left -= 1
+        if self._state == _CLOSED and self._left > 0 and self._owed():
+            self.deadline = self.edge.loop.time() + self.edge.linger_timeout
+        else:
+            self.transport.abort()
 
     def _linger(self) -> None:
         """Close so that the answer arrives: end our side, and read on a little before the socket goes."""
@@ -766,6 +781,7 @@ class Downstream(asyncio.Protocol):
         self.deadline = self.edge.loop.time() + self.edge.linger_timeout
         if self._eof or not self.transport.can_write_eof():
             self._close()
+            self._left = 1  # a client that does not read its refusal has no more time than to begin
             return
         self._resume_reading()
         self.transport.write_eof()

@@ -9,6 +9,7 @@ head; callbacks may not raise (llhttp would lose its place), so a fault is kept 
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from copy import copy
 from typing import Final
 
@@ -38,6 +39,8 @@ MAX_LINE = 8 * 1024
 """Longest header line, bytes."""
 MAX_LINES = 100
 """Most header lines."""
+MAX_CERTIFICATE = 5 * 1024
+"""Longest client certificate that is told of, bytes of DER."""
 MAX_RESPONSE_HEAD = 64 * 1024
 """Longest head of an upstream's answer, bytes."""
 
@@ -380,7 +383,8 @@ class Peer:
 
     __slots__ = ("_host", "_lines", "address", "own_lines", "scheme", "trusted")
 
-    def __init__(self, address: str, scheme: str, *, trusted: bool) -> None:
+    def __init__(self, address: str, scheme: str, *, trusted: bool, certificate: bytes | None = None) -> None:
+        """``certificate`` is the client's, DER, verified.  One that is too long for a header counts as none."""
         self.address = address
         """IP address without port; empty for a unix socket."""
         self.scheme = scheme
@@ -388,6 +392,8 @@ class Peer:
         """Whether it is one of ``trusted_proxies``: then its forwarding headers are appended to."""
         self.own_lines = f"X-Gateway-Peer: {address}\r\nX-Gateway-Scheme: {scheme}\r\n".encode("ascii")
         """What the gateway's own endpoints are told of the connection, and no client can say."""
+        if certificate is not None and len(certificate) <= MAX_CERTIFICATE:
+            self.own_lines += b"X-Gateway-Client-Certificate: %b\r\n" % b64encode(certificate)
         self._host: bytes | None = None
         self._lines = b""
 

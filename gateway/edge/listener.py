@@ -8,13 +8,14 @@ import socket
 from collections.abc import Callable
 from email.utils import formatdate
 from secrets import token_hex
+from ssl import SSLContext
 from time import perf_counter
 from typing import Protocol
 
 from gateway.addresses import Address, AddressRules, Networks, parse_address
 from gateway.addresses import client_address as find_client
 from gateway.config.model import Config
-from gateway.edge.acceptor import Acceptor
+from gateway.edge.acceptor import Acceptor, Tls
 from gateway.edge.downstream import Downstream
 from gateway.edge.exchange import Exchange
 from gateway.edge.head import Peer, RequestReader
@@ -94,7 +95,7 @@ class Edge:
 
     def __init__(
         self, config: Config, router: Router, verdicts: Verdicts, connect_authority: Connect, registry: Registry,
-        access_log: AccessLog, *, resolve: Resolve = look_up,
+        access_log: AccessLog, tls: Callable[[], SSLContext] | None = None, *, resolve: Resolve = look_up,
     ) -> None:  # fmt: skip
         self.loop: asyncio.AbstractEventLoop
         self.router = router
@@ -115,6 +116,8 @@ class Edge:
         authority = Pool(AUTHORITY, b"gateway", connect_authority, Speaker(), limit=256, keepalive=30.0)
         self.groups[AUTHORITY] = single(AUTHORITY, authority, registry)
         self._trusted = Networks(config.trusted_proxies)
+        self._tls = None if tls is None else Tls(tls, self.head_timeout)
+        self._asks_certificates = config.listen.client_ca_file is not None
         self._max_connections = config.listen.max_connections
         self._access_log = access_log
         self._connections: set[Downstream] = set()
@@ -136,10 +139,17 @@ class Edge:
         """Client connections that are open."""
         return len(self._connections)
 
+    @property
+    def handshakes(self) -> int:
+        """Connections that are at their TLS handshake."""
+        return 0 if self._acceptor is None else self._acceptor.pending
+
     async def start(self, sockets: list[socket.socket]) -> None:
         """Accept on listening sockets."""
         self.loop = asyncio.get_running_loop()
-        self._acceptor = Acceptor(sockets, lambda: Downstream(self), lambda: self._max_connections - len(self._connections))
+        self._acceptor = Acceptor(
+            sockets, lambda: Downstream(self), lambda: self._max_connections - len(self._connections), self._tls
+        )
         self._tick()
 
     async def drain(self, timeout: float) -> None:
@@ -167,9 +177,10 @@ class Edge:
         self._connections.add(connection)
         name = connection.transport.get_extra_info("peername")
         address = str(name[0]) if isinstance(name, tuple) else ""
-        scheme = "https" if connection.transport.get_extra_info("sslcontext") else "http"
+        scheme = "http" if self._tls is None else "https"
+        certificate = connection.transport.get_extra_info("ssl_object").getpeercert(True) if self._asks_certificates else None
         ip = parse_address(address)
-        return Peer(address, scheme, trusted=ip is not None and ip in self._trusted)
+        return Peer(address, scheme, trusted=ip is not None and ip in self._trusted, certificate=certificate)
 
     def closed(self, connection: Downstream) -> None:
         """A connection has ended."""

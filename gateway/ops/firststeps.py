@@ -27,7 +27,7 @@ curl -sS $G{path} -H "Authorization: Bearer $TOKEN"; echo
 
 def banner(config: Config, *, port: int, admin_port: int) -> str:
     """The whole text, for a gateway that listens on ``port``."""
-    origin = f"http://{_reachable(config.listen.host)}:{port}"
+    origin = f"{'https' if config.listen.tls else 'http'}://{_reachable(config.listen.host)}:{port}"
     lines = [f"gateway on {origin}   health and metrics on http://{_reachable(config.admin.host)}:{admin_port}", ""]
     lines += route_table(config)
     lines += ["", *_invitation(config, origin)]

@@ -113,7 +113,11 @@ class Registry:
 
 
 def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
-    """Add up the snapshots of several processes (gauges too: they count things that each process has some of)."""
+    """
+    Add up the snapshots of several processes (gauges too: they count things that each process has some of).
+
+    Of points in time, ``_timestamp_seconds``, the earliest counts.
+    """
     total: Snapshot = {}
     for snapshot in snapshots:
         for name, family in snapshot.items():
@@ -123,6 +127,8 @@ def merge(snapshots: Iterable[Snapshot]) -> Snapshot:
                     into[label] = list(value) if isinstance(value, list) else value
                 elif isinstance(value, list):
                     into[label] = [a + b for a, b in zip(into[label], value, strict=True)]
+                elif name.endswith("_timestamp_seconds"):
+                    into[label] = min(into[label], value)
                 else:
                     into[label] += value
     return total

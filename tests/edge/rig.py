@@ -405,6 +405,10 @@ class Rig:
         self.faults: list[dict[str, Any]] = []
         self.edge: Edge
         self.port = 0
+        self.tls: Callable[[], ssl.SSLContext] | None = None
+        """What the edge speaks TLS with."""
+        self.client_tls: ssl.SSLContext | None = None
+        """What its clients do."""
         self._clients: list[Client] = []
 
     async def start(
@@ -421,7 +425,7 @@ class Rig:
         self.access_log = AccessLog(self.log.fileno(), self.registry, readable=False)
         self.edge = Edge(
             self.config, Router(self.config), self.verdicts, self._connect_authority, self.registry, self.access_log,
-            resolve=resolve,
+            self.tls, resolve=resolve,
         )  # fmt: skip
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
@@ -450,7 +454,11 @@ class Rig:
 
     async def client(self) -> Client:
         async with asyncio.timeout(PATIENCE):
-            client = Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 24))
+            name = None if self.client_tls is None else "gw.test"
+            streams = await asyncio.open_connection(
+                "127.0.0.1", self.port, limit=1 << 24, ssl=self.client_tls, server_hostname=name
+            )
+            client = Client(*streams)
         self._clients.append(client)
         return client
 
