@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 
 import pytest
 
 from gateway.upstreams import pool as pool_module
+from gateway.upstreams.ports import ProtocolFactory
 from tests.edge.rig import OK, Origin, OriginConnection, Rig, get, post
 from tests.servers import free_port
 
@@ -131,6 +133,67 @@ async def test_f11_no_get_fails_while_the_upstream_churns(rig: Rig) -> None:
 
     assert await asyncio.gather(*(ask(25) for _ in range(8))) == [[200] * 25] * 8
     assert len(rig.origin.requests) == 200
+
+
+async def test_f11_no_get_fails_whenever_the_upstream_closes(rig: Rig) -> None:
+    """After one to three answers, at once or in the moment when the next request arrives: 2,000 GETs, not one 502."""
+    rng = random.Random(11)
+
+    async def moody(connection: OriginConnection) -> None:
+        for _ in range(rng.randrange(1, 4)):
+            rig.origin.requests.append(await connection.request())
+            await connection.send(OK)
+        for _ in range(rng.choice([0, 0, 1, 2, 5, 20])):
+            await asyncio.sleep(0)
+        if rng.random() < 0.3:  # read what has come and say nothing
+            await connection.until(b"\r\n\r\n")
+        connection.close() if rng.random() < 0.5 else connection.reset()
+
+    rig.origin.script = moody
+
+    async def ask(count: int) -> list[int]:
+        client = await rig.client()
+        return [(await client.ask(get("/public/x"))).status for _ in range(count)]
+
+    statuses = await asyncio.gather(*(ask(100) for _ in range(20)))
+    assert [set(each) for each in statuses] == [{200}] * 20
+    assert rig.registry.snapshot()["gateway_upstream_retries_total"]["series"]['upstream="a",kind="stale_connection"'] > 100
+
+
+async def test_f11_a_connection_that_was_opened_in_vain_may_be_stale(unstarted: Rig) -> None:
+    """The request it was opened for found another one: it was never used, but keep-alive may have run out for it, too."""
+
+    async def dies_at_the_first(connection: OriginConnection) -> None:
+        if connection is rig.origin.connections[0]:
+            await rig.origin.serve(connection)
+        await connection.head()
+        connection.reset()
+
+    rig = await unstarted.start()
+    rig.origin.script = dies_at_the_first
+    rig.origin.answer = b""
+    first, second = await rig.client(), await rig.client()
+    await first.send(get("/public/x"))
+    await rig.eventually(lambda: rig.origin.requests)
+    pool, gate = the_pool(rig), asyncio.Event()
+    connect = pool.connect
+
+    async def later(factory: ProtocolFactory) -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
+        await gate.wait()
+        return await connect(factory)
+
+    pool.connect = later
+    await second.send(get("/public/x"))
+    await rig.eventually(lambda: pool.waiting == 1)
+    rig.origin.answer = OK
+    await rig.origin.connections[0].send(OK)
+    assert [(await client.response()).status for client in (first, second)] == [200, 200]
+    gate.set()
+    await rig.eventually(lambda: len(pool._idle) == 2)
+    assert pool._idle[-1].used == 0
+    rig.origin.script = rig.origin.serve
+    assert (await first.ask(get("/public/x"))).status == 200
+    assert len(rig.origin.connections) == 3
 
 
 async def test_an_idle_connection_that_ends_is_forgotten(rig: Rig) -> None:
