@@ -124,6 +124,7 @@ def test_every_code_is_named_with_its_status() -> None:
         ("chains of refresh tokens", f" {Config().oauth.max_live_chains:,} |"),
         ("a whole request head", f"| `listen.head_timeout`, {LISTEN.head_timeout.total_seconds():g} s,"),
         ("a request's body", f"| `min_body_rate`, {SLOWEST} bytes a second after {pace.GRACE:g} s,"),
+        ("invalid tokens of one address", f"| `listen.bad_tokens`, {LISTEN.bad_tokens} a second"),
         ("an idle connection", f"| `listen.keepalive`, {LISTEN.keepalive.total_seconds():g} s,"),
     ],
 )

@@ -80,6 +80,17 @@ class Listen(Section):
     """
     keepalive: SomeTime = timedelta(seconds=75)
     """How long an idle connection is kept after an answer; best above that of a balancer in front."""
+    max_connections_per_address: Annotated[int, Field(ge=1), AS_WHOLE] | None = None
+    """
+    Connections per worker that one address, or one /64 of IPv6, may have; one more is 429 and closed.  A number counts for all
+    but ``trusted_proxies``.  Default: half of max_connections, and any number from loopback.
+    """
+    bad_tokens: Annotated[int, Field(ge=0), AS_WHOLE] = 100
+    """
+    Look-ups per second, worker and client address (/64 of IPv6) that may find no living token, twice as many at once; beyond,
+    its tokens that are not in the cache are 429 before the store is asked.  0: any number.  Name the proxies in front in
+    ``trusted_proxies``, or all their clients are one address.
+    """
     tls: tuple[Certificate, ...] = ()
     """TLS 1.2 and 1.3 with these, chosen by the name that a client asks for, the first if none fits; renewed files are read."""
     client_ca_file: Path | None = None

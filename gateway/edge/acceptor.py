@@ -14,6 +14,8 @@ import ssl
 from collections.abc import Callable
 from typing import NamedTuple
 
+from gateway.edge.door import Door
+
 RETRY = 1.0
 """Seconds until accepting is tried again after the process ran out of descriptors or memory."""
 _BATCH = 64
@@ -41,13 +43,14 @@ class Acceptor:
     """
 
     def __init__(
-        self, sockets: list[socket.socket], factory: Callable[[], asyncio.Protocol], room: Callable[[], int],
+        self, sockets: list[socket.socket], factory: Callable[[], asyncio.Protocol], room: Callable[[], int], door: Door,
         tls: Tls | None = None,
     ) -> None:  # fmt: skip
         self._loop = asyncio.get_running_loop()
         self._sockets = sockets
         self._factory = factory
         self._room = room
+        self._door = door
         self._tls = tls
         self._paused = True
         self._retry: asyncio.TimerHandle | None = None
@@ -93,7 +96,7 @@ class Acceptor:
             self.pause()
         for _ in range(min(_BATCH, room)):
             try:
-                connection, _ = sock.accept()
+                connection, name = sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -103,10 +106,13 @@ class Acceptor:
                 self.pause()
                 self._retry = self._loop.call_later(RETRY, self.resume)
                 return
+            source = self._door.enter(connection, name)
+            if source is None:
+                continue
             connection.setblocking(False)
             if connection.family != socket.AF_UNIX:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            task: asyncio.Task[object] = self._loop.create_task(self._adopt(connection))
+            task: asyncio.Task[object] = self._loop.create_task(self._adopt(connection, source))
             self._tasks.add(task)
             task.add_done_callback(self._adopted)
 
@@ -116,15 +122,18 @@ class Acceptor:
         if self._retry is None:
             self.resume()
 
-    async def _adopt(self, connection: socket.socket) -> None:
+    async def _adopt(self, connection: socket.socket, source: bytes) -> None:
+        protocol = self._factory()
+        self._door.hold(protocol, source)
         try:
             if self._tls is None:
-                await self._loop.connect_accepted_socket(self._factory, connection)
+                await self._loop.connect_accepted_socket(lambda: protocol, connection)
             else:
                 # The edge has deadlines for what comes after, the end included.
                 await self._loop.connect_accepted_socket(
-                    self._factory, connection, ssl=self._tls.context(), ssl_handshake_timeout=self._tls.handshake,
+                    lambda: protocol, connection, ssl=self._tls.context(), ssl_handshake_timeout=self._tls.handshake,
                     ssl_shutdown_timeout=_NEVER,
                 )  # fmt: skip
         except OSError:  # reset before we came to it, or no handshake: there is nobody to talk to
+            self._door.leave(protocol)
             connection.close()

@@ -301,12 +301,16 @@ class Downstream(asyncio.Protocol):
         ref = find_access(bearer(reader.authorization))
         if ref is None:
             raise InvalidToken(reason="no access token of this gateway")
+        if self.edge.floods is not None:
+            self.edge.hold_back(self.edge.floods, self._peer, reader)
         self._state = _DECIDING
         self.deadline = now + DECISION_TIMEOUT
         self.edge.verdicts.fetch(ref, self._decided)
 
     def _decided(self, verdict: Verdict | GatewayError) -> None:
         """The store's answer, perhaps long after the client has gone."""
+        if isinstance(verdict, InvalidToken):
+            self.edge.count_bad_token(self._peer, cast(RequestReader, self._reader))
         if self._state != _DECIDING:
             return
         self._state = _HEAD

@@ -7,27 +7,31 @@ import logging
 import socket
 from collections.abc import Callable
 from email.utils import formatdate
-from secrets import token_hex
+from math import ceil
+from secrets import token_bytes, token_hex
 from ssl import SSLContext
 from time import perf_counter
 from typing import Protocol
 
-from gateway.addresses import Address, AddressRules, Networks, parse_address
+from gateway.addresses import Address, AddressRules, Networks, parse_address, source_of
 from gateway.addresses import client_address as find_client
 from gateway.config.model import Config
 from gateway.edge.acceptor import Acceptor, Tls
+from gateway.edge.door import Door
 from gateway.edge.downstream import Downstream
 from gateway.edge.exchange import Exchange
 from gateway.edge.head import Peer, RequestReader
 from gateway.edge.target import Target, canonical, check_method, rewritten
 from gateway.edge.upstream import Speaker
-from gateway.errors import AmbiguousTarget, Forbidden, GatewayError
+from gateway.errors import AmbiguousTarget, Forbidden, GatewayError, TooManyRequests
+from gateway.guard.floods import Floods
 from gateway.guard.ports import Listener
 from gateway.guard.streams import Streams
 from gateway.guard.verdict import Verdict
 from gateway.oauth.tokens import AccessRef
 from gateway.routing import AUTHORITY, Match, Router
 from gateway.telemetry.accesslog import AccessLog
+from gateway.telemetry.log import Sparingly
 from gateway.telemetry.metrics import Counter, Histogram, Registry
 from gateway.upstreams.building import group_of, single
 from gateway.upstreams.connecting import look_up
@@ -118,6 +122,11 @@ class Edge:
         self._trusted = Networks(config.trusted_proxies)
         self._tls = None if tls is None else Tls(tls, self.head_timeout)
         self._asks_certificates = config.listen.client_ca_file is not None
+        self._door = Door(config, self._trusted, registry, plain=tls is None)
+        bad_tokens = config.listen.bad_tokens
+        self.floods = Floods(bad_tokens, key=token_bytes(16)) if bad_tokens else None
+        """Who sent too many tokens that are none; None: nobody counts."""
+        self._flooding = Sparingly(_log, "token.flood")
         self._max_connections = config.listen.max_connections
         self._access_log = access_log
         self._connections: set[Downstream] = set()
@@ -147,9 +156,7 @@ class Edge:
     async def start(self, sockets: list[socket.socket]) -> None:
         """Accept on listening sockets."""
         self.loop = asyncio.get_running_loop()
-        self._acceptor = Acceptor(
-            sockets, lambda: Downstream(self), lambda: self._max_connections - len(self._connections), self._tls
-        )
+        self._acceptor = Acceptor(sockets, lambda: Downstream(self), self._room, self._door, self._tls)
         self._tick()
 
     async def drain(self, timeout: float) -> None:
@@ -185,6 +192,7 @@ class Edge:
     def closed(self, connection: Downstream) -> None:
         """A connection has ended."""
         self._connections.discard(connection)
+        self._door.leave(connection)
         self._pins.drop(connection)
         if self._acceptor is not None:
             self._acceptor.resume()
@@ -204,6 +212,25 @@ class Edge:
         address = self.client_address(peer, reader)
         if not rules.permits(address):
             raise Forbidden("This address may not come here", reason=f"ip_allow or ip_deny: {address or 'no address is known'}")
+
+    def hold_back(self, floods: Floods, peer: Peer, reader: RequestReader) -> None:
+        """
+        Keep a flood of bad tokens from the store, before a token is looked up.
+
+        Raises:
+            TooManyRequests: This source has sent too many; a token that is good may have come among them, but so it must wait.
+        """
+        address = self.client_address(peer, reader)
+        wait = floods.wait(source_of(address or parse_address(peer.address)), self.loop.time())
+        if wait:
+            self._flooding.say(self.loop.time(), address=str(address or peer.address))
+            raise TooManyRequests("Too many invalid tokens came from this address", retry_after=ceil(wait))
+
+    def count_bad_token(self, peer: Peer, reader: RequestReader) -> None:
+        """A look-up found no living token."""
+        if self.floods is not None:
+            address = self.client_address(peer, reader) or parse_address(peer.address)
+            self.floods.charge(source_of(address), self.loop.time())
 
     def next_request_id(self) -> str:
         """A name for a request, unique over workers and restarts."""
@@ -318,6 +345,9 @@ class Edge:
         for group in self.groups.values():
             group.tick(now)
         self._access_log.flush()
+
+    def _room(self) -> int:
+        return self._max_connections - len(self._connections)
 
     def _upstream_connections(self) -> float:
         return sum(group.open for group in self.groups.values())

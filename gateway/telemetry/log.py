@@ -52,6 +52,24 @@ class EventHandler(logging.Handler):
             self._dropped = 0
 
 
+class Sparingly:
+    """Says an event at most once a second, with how often it happened since: a flood of them may not become a flood of lines."""
+
+    def __init__(self, log: logging.Logger, event: str) -> None:
+        self._log = log
+        self._event = event
+        self._again = 0.0
+        self._unsaid = 0
+
+    def say(self, now: float, **facts: object) -> None:
+        """It happened, at ``now`` (event-loop seconds)."""
+        self._unsaid += 1
+        if now >= self._again:
+            self._again = now + 1.0
+            self._log.warning(self._event, extra={"facts": {**facts, "times": self._unsaid}})
+            self._unsaid = 0
+
+
 def configure(*, fd: int = 2, level: int = logging.INFO) -> None:
     """Send the events of this process to ``fd``; what other libraries warn of goes there too."""
     handler = EventHandler(fd, readable if os.isatty(fd) else as_json)

@@ -10,7 +10,9 @@ import pytest
 
 from gateway.edge import acceptor as acceptor_module
 from gateway.edge import listener
-from tests.edge.rig import OK, Rig, get, post
+from gateway.errors import StoreUnavailable
+from gateway.oauth.tokens import digest_access
+from tests.edge.rig import OK, Client, Rig, a_token, a_verdict, get, post
 
 
 def counted(rig: Rig, name: str) -> dict[str, float]:
@@ -300,3 +302,89 @@ async def test_h05_behind_a_trusted_proxy_the_client_is_who_the_proxy_saw(
     for _ in range(2):
         assert (await client.ask(get("/far/x", *lines))).status == status
         assert (await client.ask(get("/far/x", "X-Forwarded-For: 192.0.2.2"))).status == 200
+
+
+# --- floods of bad tokens -------------------------------------------------------------------------------------------------
+
+
+def with_token(number: int, target: str = "/v1/resource", *lines: str) -> bytes:
+    return get(target, f"Authorization: Bearer {a_token(number).decode()}", *lines)
+
+
+async def flooded(client: Client, *lines: str, first: int = 1000) -> int:
+    """Send unknown tokens until one is not looked up; gives how many were."""
+    for number in range(1000):
+        answer = await client.ask(with_token(first + number, "/v1/resource", *lines))
+        if answer.status == 429:
+            assert answer.problem["code"] == "too_many_requests"
+            assert int(answer.one("retry-after") or b"") in range(1, 5)
+            return number
+        assert answer.status == 401
+    raise AssertionError("it never ended")
+
+
+async def test_x12_a_flood_of_bad_tokens_does_not_reach_the_store(
+    unstarted: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kept verdicts, public routes, tokens that can't be ours, and other addresses go on as before."""
+    rig = await unstarted.start(listen={"bad_tokens": 3})
+    client = await rig.client()
+    assert await flooded(client) in range(6, 12)
+    asked = rig.verdicts.fetches
+    for number in range(2):
+        assert (await client.ask(with_token(5000 + number))).status == 429
+    assert rig.verdicts.fetches == asked
+    assert (await client.ask(get("/v1/resource", auth=True))).status == 200
+    assert (await client.ask(get("/public/x"))).status == 200
+    assert (await client.ask(get("/v1/resource", "Authorization: Bearer gwa_no_such_thing"))).status == 401
+    assert (await client.ask(get("/v1/resource"))).status == 401
+    other = Client(*await asyncio.open_connection("127.0.0.1", rig.port, local_addr=("127.0.0.2", 0)))
+    assert (await other.ask(with_token(6000))).status == 401
+    other.close()
+    assert [record.message for record in caplog.records].count("token.flood") == 1
+
+
+async def test_x12_who_leaves_before_the_answer_has_asked_all_the_same(unstarted: Rig) -> None:
+    """Hanging up is no way around."""
+    rig = await unstarted.start(listen={"bad_tokens": 3})
+    rig.verdicts.held = []
+    for number in range(12):
+        client = await rig.client()
+        await client.send(with_token(1000 + number))
+        await rig.eventually(lambda number=number: rig.verdicts.fetches == number + 1)
+        client.reset()
+    await rig.eventually(lambda: rig.edge.connections == 0)
+    rig.verdicts.release()
+    assert (await (await rig.client()).ask(with_token(5000))).status == 429
+
+
+async def test_x12_good_tokens_do_not_count(unstarted: Rig) -> None:
+    """However many come that the cache does not know."""
+    rig = await unstarted.start(listen={"bad_tokens": 1})
+    client = await rig.client()
+    for number in range(20):
+        rig.verdicts.cold[digest_access(a_token(number))] = a_verdict()
+        assert (await client.ask(with_token(number))).status == 200
+    rig.verdicts.cold.update({digest_access(a_token(100 + number)): StoreUnavailable() for number in range(20)})
+    for number in range(20):
+        assert (await client.ask(with_token(100 + number))).status == 503
+
+
+async def test_h05_x12_behind_a_trusted_proxy_it_is_the_client_that_floods(unstarted: Rig) -> None:
+    """A stranger's own X-Forwarded-For makes no new address of it."""
+    rig = await unstarted.start(listen={"bad_tokens": 3}, trusted_proxies=["127.0.0.1"])
+    proxy = await rig.client()
+    await flooded(proxy, "X-Forwarded-For: 192.0.2.1")
+    assert (await proxy.ask(with_token(5000, "/v1/resource", "X-Forwarded-For: 192.0.2.2"))).status == 401
+    stranger = Client(*await asyncio.open_connection("127.0.0.1", rig.port, local_addr=("127.0.0.2", 0)))
+    for number in range(6):
+        await stranger.ask(with_token(6000 + number, "/v1/resource", f"X-Forwarded-For: 192.0.2.{number + 10}"))
+    assert (await stranger.ask(with_token(7000, "/v1/resource", "X-Forwarded-For: 192.0.2.99"))).status == 429
+    stranger.close()
+
+
+async def test_x12_zero_counts_nobody(unstarted: Rig) -> None:
+    rig = await unstarted.start(listen={"bad_tokens": 0})
+    client = await rig.client()
+    for number in range(300):
+        assert (await client.ask(with_token(number + 1000))).status == 401
