@@ -317,8 +317,6 @@ class Seen:
     number: int
     head: Head
     on: OriginEnd
-    first: bool
-    """Whether it is its connection's first."""
     body: bytes = b""
     whole: bool = False
     answer: Answer | None = None
@@ -349,7 +347,7 @@ class OriginEnd(End):
             head = parse_head(data[self._at : end])
             number = head.one("x-number")
             assert number is not None, f"a request that nobody made: {head.raw!r}"
-            self.seen.append(Seen(int(number), head, self, not self.seen))
+            self.seen.append(Seen(int(number), head, self))
             self._at = end
             return True
         seen = self.seen[-1]
