@@ -136,8 +136,11 @@ class Downstream(asyncio.Protocol):
         Not under TLS, where no transport of asyncio can send after the peer's close_notify: that client is gone.
         """
         self._eof = True
-        if self._state == _BODY:
-            self.transport.abort()  # a truncated body never becomes a whole request
+        exchange = self._exchange
+        if self._state == _BODY and exchange is not None:
+            # A truncated body never becomes a whole request: the connection ends, once earlier answers are out.
+            if exchange.answered:
+                self._cut(exchange)
             return False
         waits = self._state in (_DECIDING, _WAIT) or bool(self._buffer and self.write_paused)
         return waits and self._peer.scheme == "http"
@@ -512,7 +515,8 @@ class Downstream(asyncio.Protocol):
         if not (delimited and exchange.sent_all) or self.edge.draining:
             reader.keep_alive = False
         if length is not None and reader.keep_alive and not exchange.http10 and exchange.match.route.cors is None:
-            self.transport.write(answer.plain + body if body else answer.plain)
+            plain = answer.plain if answer.dated else b"%b%b\r\n" % (answer.plain, self.edge.date_line)
+            self.transport.write(plain + body if body else plain)
         else:
             self._write_other_head(exchange, answer, length, body, chunked=chunked)
         self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
@@ -524,7 +528,7 @@ class Downstream(asyncio.Protocol):
         keep_alive = reader.keep_alive
         cors = exchange.match.route.cors
         lines = answer.lines if cors is None else [*without_cors(answer.lines), cors.answer(reader.find(b"origin"))]
-        parts = [b"HTTP/1.1 ", answer.status_line, b"\r\n", *lines]
+        parts = [b"HTTP/1.1 ", answer.status_line, b"\r\n", *lines, b"" if answer.dated else self.edge.date_line]
         if length is None and not exchange.head_only and answer.status not in (204, 304):
             began(exchange, reader, self._peer, answer)
         if length is not None:
@@ -589,7 +593,8 @@ class Downstream(asyncio.Protocol):
 
     def _cut(self, exchange: Exchange | None) -> None:
         sock = self.transport.get_extra_info("socket")
-        if exchange is not None and exchange.http10 and sock is not None:
+        ends = (exchange is not None and exchange.http10) or self.transport.get_write_buffer_size()
+        if ends and sock is not None:
             # The answer may be one that ends with the connection: an orderly end would make half of it whole.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
@@ -731,7 +736,7 @@ class Downstream(asyncio.Protocol):
         """``OPTIONS *`` asks about the server itself (RFC 9110 section 9.3.7): it lives.  A preflight wants ``lines``."""
         keep = reader.keep_alive and not (reader.chunked or reader.content_length or self.edge.draining or self._eof)
         end = lines + (b"\r\n" if keep else b"Connection: close\r\n\r\n")
-        self.transport.write(b"HTTP/1.1 204 No Content\r\nDate: %b\r\n%b" % (self.edge.date.encode("ascii"), end))
+        self.transport.write(b"HTTP/1.1 204 No Content\r\n%b%b" % (self.edge.date_line, end))
         self._next() if keep else self._linger()
 
     def _abandon(self, exchange: Exchange, reason: str) -> None:
@@ -775,7 +780,7 @@ class Downstream(asyncio.Protocol):
         if self._state == _CLOSED and self._left > 0 and self._owed():
             self.deadline = self.edge.loop.time() + self.edge.linger_timeout
         else:
-            self.transport.abort()
+            self.cut()
 
     def _linger(self) -> None:
         """Close so that the answer arrives: end our side, and read on a little before the socket goes."""

@@ -86,7 +86,7 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_fault", "_names", "_parser", "_seen_connection", "_te", "authorization", "chunked", "content_length",
+        "_fault", "_names", "_parser", "_seen_connection", "_te", "authorization", "chunked", "content_length", "dated",
         "expects_continue", "forwarding", "host", "http10", "keep_alive", "lines", "method", "target", "token_digest",
         "underscored", "upgrade", "_after_token", "_before_token", "_fields", "_version", "_written", "_written_for",
     )  # fmt: skip
@@ -442,16 +442,15 @@ class ResponseReader:
     Reads one head of an upstream's answer (llhttp keeps no place beyond it: bodies are framed by `gateway.edge.upstream`).
 
     Attributes after construction: ``status``, ``status_line`` (what stands after ``HTTP/1.1 ``), ``lines`` (what may pass),
-    ``content_length`` (bytes or None), ``chunked``, ``keep_alive``, ``plain`` (the head as an HTTP/1.1 client gets it when the
-    length is known and the connection goes on), ``binds`` (it asks for a login of the connection, NTLM or Negotiate),
-    ``personal`` (it sets a cookie or binds, or is one connection's own), ``addressed`` (a header holds an address),
-    ``is_events`` (text/event-stream), ``to_websocket`` (a 101 to it).
+    ``content_length`` (bytes or None), ``chunked``, ``keep_alive``, ``dated`` (it has a Date), ``plain`` (the head as an HTTP/1.1
+    client gets it when the length is known and the connection goes on; without the empty line where a Date has to follow),
+    ``binds`` (it asks for a login of the connection, NTLM or Negotiate), ``personal`` (it sets a cookie or binds, or is one
+    connection's own), ``addressed`` (a header holds an address), ``is_events`` (text/event-stream), ``to_websocket`` (a 101).
     """
 
     __slots__ = (
-        "_coding", "_connection", "_names", "_twice", "_upgrade", "addressed", "binds", "chunked", "content_length", "edited",
-        "is_events",
-        "keep_alive", "lines", "personal", "plain", "status", "status_line", "to_websocket",
+        "_coding", "_connection", "_names", "_twice", "_upgrade", "addressed", "binds", "chunked", "content_length", "dated",
+        "edited", "is_events", "keep_alive", "lines", "personal", "plain", "status", "status_line", "to_websocket",
     )  # fmt: skip
 
     def __init__(self, head: bytes) -> None:
@@ -533,7 +532,9 @@ class ResponseReader:
 
     def _write(self) -> None:
         length = b"" if self.content_length is None else b"Content-Length: %d\r\n" % self.content_length
-        self.plain = b"".join((b"HTTP/1.1 ", self.status_line, b"\r\n", *self.lines, length, b"\r\n"))
+        self.dated = b"date" in self._names
+        end = b"\r\n" if self.dated else b""
+        self.plain = b"".join((b"HTTP/1.1 ", self.status_line, b"\r\n", *self.lines, length, end))
 
     def values(self, name: bytes) -> list[bytes]:
         """All values of a header that may pass, by its lower-case name."""

@@ -110,6 +110,8 @@ class Edge:
         self.draining = False
         self.date = ""
         """The value of Date, renewed by each tick."""
+        self.date_line = b""
+        """The whole of it, for answers of upstreams that have none (RFC 9110 section 6.6.1)."""
         self.token_endpoint = f"{config.oauth.issuer.rstrip('/')}{config.oauth.prefix}/oauth/token"
         self._pins = Pins()
         binding = {route.upstream for route in router.routes if route.forward_authorization}
@@ -335,6 +337,7 @@ class Edge:
         self._timer = self.loop.call_later(TICK, self._tick)  # first: a fault below may not end all deadlines
         now = self.loop.time()
         self.date = formatdate(usegmt=True)
+        self.date_line = f"Date: {self.date}\r\n".encode("ascii")
         for connection in [c for c in self._connections if 0.0 < c.deadline <= now]:
             connection.expire()
         self.streams.tick(now)

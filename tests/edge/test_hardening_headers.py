@@ -301,9 +301,9 @@ def test_h08_a_client_id_has_one_form(client_id: str) -> None:
 )  # fmt: skip
 async def test_h11_what_an_upstream_says_to_browsers_passes(rig: Rig, line: bytes) -> None:
     """It speaks for its own site; a route may drop it (`response_headers`)."""
-    rig.origin.answer = b"HTTP/1.1 401 Unauthorized\r\n" + line + b"\r\nContent-Length: 0\r\n\r\n"
+    rig.origin.answer = b"HTTP/1.1 401 Unauthorized\r\n" + line + b"\r\nDate: x\r\nContent-Length: 0\r\n\r\n"
     answer = await (await rig.client()).ask(get("/public/x"))
-    assert [f"{name}: ".encode() + value for name, value in answer.lines] == [line, b"Content-Length: 0"]
+    assert [f"{name}: ".encode() + value for name, value in answer.lines] == [line, b"Date: x", b"Content-Length: 0"]
 
 
 @pytest.mark.parametrize(
@@ -313,11 +313,11 @@ async def test_h11_what_an_upstream_says_to_browsers_passes(rig: Rig, line: byte
 async def test_s23_f15_hop_by_hop_headers_of_an_answer_end_here(rig: Rig, name: str) -> None:
     """In interim answers too, in any letters, over two Connection lines; what was listed leaves nothing behind."""
     listed = f"Connection: keep-alive\r\n{name}: secret\r\nconnection: {name.upper()} ,\tX-Other\r\nX-Other: secret\r\n".encode()
-    final = b"HTTP/1.1 200 OK\r\n" + listed + b"Content-Length: 2\r\n\r\nok"
+    final = b"HTTP/1.1 200 OK\r\n" + listed + b"Date: x\r\nContent-Length: 2\r\n\r\nok"
     rig.origin.replies(b"HTTP/1.1 103 Early Hints\r\n" + listed + b"\r\n" + final)
     client = await rig.client()
     answer = await client.ask(get("/public/x"))
-    assert (answer.lines, [head.lines for head in answer.interim]) == ([("Content-Length", b"2")], [[]])
+    assert (answer.lines, [head.lines for head in answer.interim]) == ([("Date", b"x"), ("Content-Length", b"2")], [[]])
     assert b"secret" not in bytes(client.received)
 
 

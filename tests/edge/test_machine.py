@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import pytest
 import uvloop
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
@@ -433,10 +433,10 @@ class Exchanges(RuleBasedStateMachine):
 
 @pytest.mark.timeout(0 if EXAMPLES else 60)
 def test_whatever_happens_each_answer_is_its_own_requests() -> None:
-    """``GATEWAY_MACHINE=20000`` runs it for longer, and with other numbers each time."""
+    """``GATEWAY_MACHINE=20000`` runs it for longer, with other numbers each time, and shrinks what it finds."""
     chosen = settings(
-        max_examples=EXAMPLES or 500, stateful_step_count=40, deadline=None, database=None, derandomize=not EXAMPLES,
-        suppress_health_check=list(HealthCheck), print_blob=True,
+        max_examples=EXAMPLES or 400, stateful_step_count=40, deadline=None, database=None, derandomize=not EXAMPLES,
+        suppress_health_check=list(HealthCheck), phases=[Phase.generate, *([Phase.shrink] if EXAMPLES else [])],
     )  # fmt: skip
     try:
         run_state_machine_as_test(Exchanges, settings=chosen)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -285,11 +287,12 @@ async def test_f15_hop_by_hop_headers_of_an_answer_are_dropped(rig: Rig) -> None
     rig.origin.answer = (
         HEAD + b"Connection: X-Secret, keep-alive\r\nX-Secret: a\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\n"
         b"Upgrade: h2c\r\nTrailer: X\r\nTE: trailers\r\nProxy-Connection: close\r\nX-Open: b\r\nSet-Cookie: a=b\r\n"
-        b"Set-Cookie: c=d\r\nContent-Length: 2\r\n\r\nok"
+        b"Set-Cookie: c=d\r\nDate: then\r\nContent-Length: 2\r\n\r\nok"
     )
     client = await rig.client()
     answer = await client.ask(get("/public/x"))
-    assert answer.lines == [("X-Open", b"b"), ("Set-Cookie", b"a=b"), ("Set-Cookie", b"c=d"), ("Content-Length", b"2")]
+    cookies = [("Set-Cookie", b"a=b"), ("Set-Cookie", b"c=d")]
+    assert answer.lines == [("X-Open", b"b"), *cookies, ("Date", b"then"), ("Content-Length", b"2")]
     await client.assert_kept()
 
 
@@ -363,3 +366,18 @@ async def test_a_body_the_upstream_has_not_read_keeps_its_connection_out_of_the_
     await sending
     done.set()
     await rig.assert_unharmed()
+
+
+@pytest.mark.parametrize("answer", [OK, HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"HTTP/1.1 204 X\r\n\r\n"])
+async def test_rfc9110_6_6_1_an_answer_without_a_date_gets_one(rig: Rig, answer: bytes) -> None:
+    """A recipient with a clock appends it, once; one that is there passes as it is, right or wrong."""
+    client = await rig.client()
+    for message in (get("/public/x"), get("/public/x"), get("/public/x", "Connection: close")):
+        rig.origin.answer = answer
+        date = (await client.ask(message)).one("date")
+        assert date is not None
+        assert abs((parsedate_to_datetime(date.decode()) - datetime.now(UTC)).total_seconds()) < 2
+        client = await rig.client()
+        rig.origin.answer = answer.replace(b"\r\n", b"\r\ndate: theirs\r\n", 1)
+        assert (await client.ask(message)).one("date") == b"theirs"
+        client = await rig.client()
