@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, RedisError, ResponseError
 
 from gateway.config.model import Config
+from gateway.edge.turns import Turns
 from gateway.errors import ConfigFault, Unavailable
 from gateway.ops.admin import Admin, Collect
 from gateway.ops.certificates import Certificates
@@ -126,6 +127,7 @@ def supervised(setting: Setting) -> int:
     seen = asyncio.run(_reach_once(setting))
     # What is open now is what workers inherit; the admin listener and everything later is the supervisor's own.
     keep = open_descriptors() - {sock.fileno() for sock in setting.admin}
+    turns = Turns(config.workers)
     loop = asyncio.new_event_loop()  # not uvloop: this one is forked beside, and only serves the admin listener
     asyncio.set_event_loop(loop)
     redis = connect(config.store, socket_path=setting.socket_path)
@@ -143,7 +145,9 @@ def supervised(setting: Setting) -> int:
 
     family = Supervisor(
         workers=config.workers,
-        run=lambda channel: work(config, setting.public, setting.socket_path, certificates, channel),
+        run=lambda number, channel: work(
+            config, setting.public, setting.socket_path, certificates, channel, turns.of(number)
+        ),
         keep=keep, registry=registry, on_change=on_change,
     )  # fmt: skip
     admin = _admin(config, health, family.collect)

@@ -19,6 +19,7 @@ from gateway.authority.hasher import Hasher
 from gateway.authority.pipe import join
 from gateway.config.model import Config
 from gateway.edge.listener import Edge
+from gateway.edge.turns import Turn
 from gateway.guard.verdicts import Verdicts
 from gateway.ops import descriptors, memory
 from gateway.ops.certificates import Certificates
@@ -74,8 +75,8 @@ class Worker:
         """Client connections that are open."""
         return self._edge.connections
 
-    async def start(self, sockets: list[socket.socket]) -> None:
-        """Connect to the store in the background and serve on bound sockets."""
+    async def start(self, sockets: list[socket.socket], turn: Turn | None = None) -> None:
+        """Connect to the store in the background and serve on bound sockets, in turns with other workers."""
         connections = self._config.listen.max_connections
         if connections < self._configured:
             facts = {"connections": connections, "configured": self._configured, "remedy": "raise ulimit -n"}
@@ -83,7 +84,7 @@ class Worker:
         await self._authority.setup()
         await self._link.start()
         await self._wire.start()
-        await self._edge.start(sockets)
+        await self._edge.start(sockets, turn)
         memory.settle()
 
     async def drain(self) -> None:
@@ -128,7 +129,7 @@ def _fit_connections(config: Config) -> Config:
 
 def work(
     config: Config, sockets: list[socket.socket], socket_path: Path | None, certificates: Certificates | None,
-    channel: socket.socket,
+    channel: socket.socket, turn: Turn,
 ) -> int:  # fmt: skip
     """The life of a forked worker: serve until the supervisor's SIGTERM, then drain.  Returns the exit code."""
 
@@ -137,7 +138,7 @@ def work(
         stop.listen(asyncio.get_running_loop(), signal.SIGTERM)
         registry = Registry()
         worker = Worker(config, socket_path=socket_path, registry=registry, certificates=certificates)
-        await worker.start(sockets)
+        await worker.start(sockets, turn)
         end = WorkerEnd(channel, registry)
         await end.start()
         await stop.asked.wait()

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.edge.door import Door
+from gateway.edge.turns import ASIDE, INSISTENCE, Turn
 
 RETRY = 1.0
 """Seconds until accepting is tried again after the process ran out of descriptors or memory."""
@@ -39,12 +40,12 @@ class Acceptor:
     Takes connections from listening sockets and gives each a protocol, after its TLS handshake where there is one.
 
     It pauses by itself when ``room()``, the number of connections that may still be opened, comes to nothing; whoever closes
-    a connection calls `resume`.
+    a connection calls `resume`.  With a ``turn`` it leaves newcomers to workers that have fewer connections.
     """
 
     def __init__(
         self, sockets: list[socket.socket], factory: Callable[[], asyncio.Protocol], room: Callable[[], int], door: Door,
-        tls: Tls | None = None,
+        tls: Tls | None = None, turn: Turn | None = None,
     ) -> None:  # fmt: skip
         self._loop = asyncio.get_running_loop()
         self._sockets = sockets
@@ -52,6 +53,10 @@ class Acceptor:
         self._room = room
         self._door = door
         self._tls = tls
+        self._turn = turn
+        self._limit = room()
+        self._aside: asyncio.TimerHandle | None = None
+        self._insists = 0
         self._paused = True
         self._retry: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[object]] = set()
@@ -73,10 +78,12 @@ class Acceptor:
 
     def resume(self) -> None:
         """Accept again; does nothing while accepting, or after `close`."""
+        if self._turn is not None and self._sockets:
+            self._turn.note(self._limit - self._room() + len(self._tasks))
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
-        if self._paused and self._sockets:
+        if self._paused and self._sockets and self._aside is None:
             self._paused = False
             for sock in self._sockets:
                 self._loop.add_reader(sock, self._accept, sock)
@@ -84,17 +91,22 @@ class Acceptor:
     def close(self) -> None:
         """Accept no more; the sockets are closed here (another process may hold them still)."""
         self.pause()
-        if self._retry is not None:
-            self._retry.cancel()
+        for timer in (self._retry, self._aside):
+            if timer is not None:
+                timer.cancel()
         for sock in self._sockets:
             sock.close()
         self._sockets = []
+        if self._turn is not None:
+            self._turn.leave()
 
     def _accept(self, sock: socket.socket) -> None:
         room = self._room() - len(self._tasks)
         if room <= 0:
             self.pause()
         for _ in range(min(_BATCH, room)):
+            if self._turn is not None and self._turn.is_others and not self._may_insist():
+                return
             try:
                 connection, name = sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -115,6 +127,23 @@ class Acceptor:
             task: asyncio.Task[object] = self._loop.create_task(self._adopt(connection, source))
             self._tasks.add(task)
             task.add_done_callback(self._adopted)
+            if self._turn is not None:
+                self._turn.note(self._limit - self._room() + len(self._tasks))
+
+    def _may_insist(self) -> bool:
+        """It is the others' turn, so stand aside; but not all the time."""
+        if self._insists:
+            self._insists -= 1
+            return True
+        self.pause()
+        self._aside = self._loop.call_later(ASIDE, self._step_back)
+        return False
+
+    def _step_back(self) -> None:
+        self._aside = None
+        self._insists = INSISTENCE
+        if self._retry is None:
+            self.resume()
 
     def _adopted(self, task: asyncio.Task[object]) -> None:
         """A newcomer counts as a connection now, or has gone: either may have made room."""

@@ -22,6 +22,7 @@ from gateway.edge.downstream import Downstream
 from gateway.edge.exchange import Exchange
 from gateway.edge.head import Peer, RequestReader
 from gateway.edge.target import Target, canonical, check_method, rewritten
+from gateway.edge.turns import Turn
 from gateway.edge.upstream import Speaker
 from gateway.errors import AmbiguousTarget, Forbidden, GatewayError, TooManyRequests
 from gateway.guard.floods import Floods
@@ -155,10 +156,10 @@ class Edge:
         """Connections that are at their TLS handshake."""
         return 0 if self._acceptor is None else self._acceptor.pending
 
-    async def start(self, sockets: list[socket.socket]) -> None:
-        """Accept on listening sockets."""
+    async def start(self, sockets: list[socket.socket], turn: Turn | None = None) -> None:
+        """Accept on listening sockets, in turns with other workers where there are some."""
         self.loop = asyncio.get_running_loop()
-        self._acceptor = Acceptor(sockets, lambda: Downstream(self), self._room, self._door, self._tls)
+        self._acceptor = Acceptor(sockets, lambda: Downstream(self), self._room, self._door, self._tls, turn)
         self._tick()
 
     async def drain(self, timeout: float) -> None:

@@ -20,7 +20,7 @@ from gateway.ops.process import fork
 from gateway.ops.tally import Tally
 from gateway.telemetry.metrics import Registry, Snapshot, merge
 
-Run = Callable[[socket.socket], int]
+Run = Callable[[int, socket.socket], int]
 """A worker's life: gets its end of the channel, returns the exit code."""
 
 _SNAPSHOT_TIMEOUT = 1.0
@@ -51,7 +51,7 @@ class Supervisor:
 
     Args:
         workers: How many.
-        run: What a worker does.
+        run: What a worker does, given its number and its end of the channel.
         keep: Descriptors that workers inherit, the listening sockets among them.
         registry: The supervisor's own metrics.
         on_change: Called whenever the number of serving workers changed.
@@ -113,7 +113,7 @@ class Supervisor:
         ours, theirs = socket.socketpair()
 
         def worker() -> int:
-            return self._run_worker(theirs)
+            return self._run_worker(slot.number, theirs)
 
         try:
             slot.pid = fork(worker, keep=self._keep | {theirs.fileno()})
