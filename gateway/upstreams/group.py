@@ -56,6 +56,7 @@ class Group:
         self._balance = balance
         self._key_of = key_of
         self._binding = binding
+        self._prune_at = 0.0
         self._budget = budget
         self._max_held = max_held
         self._balancer = balance(())
@@ -125,7 +126,7 @@ class Group:
     def renew(self, pool: Pool, exchange: Exchange) -> None:
         """A reused connection ended before any byte of an answer: send it again on one that was never used."""
         self.meters.stale.inc()
-        exchange.attempts = None
+        self._attempts(exchange).until = asyncio.get_running_loop().time() + exchange.match.route.connect
         if pool not in self.pools or (pool.standing is not None and pool.standing.out):
             pool = self._candidate(exchange) or pool
         exchange.pool = pool
@@ -138,12 +139,12 @@ class Group:
 
         Only for exchanges that are ``repeatable``.  Returns whether it was sent.
         """
-        attempts = exchange.attempts
-        if self._budget is None or (attempts is not None and attempts.resent):
-            return False
         now = asyncio.get_running_loop().time()
-        attempts = exchange.attempts = Attempts(now + exchange.match.route.connect)
+        attempts = self._attempts(exchange)
+        if self._budget is None or attempts.resent:
+            return False
         attempts.resent = True
+        attempts.until = now + exchange.match.route.connect
         attempts.pools.append(pool)
         other = self._candidate(exchange)
         if other is None:
@@ -271,7 +272,8 @@ class Group:
             pool.prune(now)
         if self._leaving:
             self._leaving = [pool for pool in self._leaving if not pool.is_empty]
-        if self._binding:
+        if self._binding and now >= self._prune_at:
+            self._prune_at = now + 1.0
             self._pins.prune(self, now)
         for work in self.background:
             work(now)

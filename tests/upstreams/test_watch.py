@@ -278,8 +278,8 @@ async def test_no_check_or_probe_outlives_the_gateway(unstarted: Rig, another: S
     rig = await unstarted.start(targets=targets(origin, hole), upstream={"health": health, "ejection": ejection})
     group = rig.edge.groups["a"]
     group.failed(pools(rig)[1], "connect_timeout")
-    await rig.eventually(lambda: len(group._tasks) == 3)
+    await rig.eventually(lambda: len(group._tasks) == 3 and origin.connections)
     tasks = set(group._tasks)
     await rig.edge.drain(0)
     await rig.eventually(lambda: all(task.done() for task in tasks) and not group._tasks)
-    await origin.connections[0].rest()
+    await rig.eventually(origin.connections[0].reader.at_eof)
