@@ -183,7 +183,7 @@ async def test_f10_a_name_that_is_not_known_at_start_is_502(unstarted: Rig, anot
     assert await bodies(client, 20) == "b" * 20
     assert len(resolver.asked) == 1
     resolver.addresses["api"] = ["127.0.0.1"]
-    await look_again(rig, resolver)
+    await rig.eventually(lambda: the_group(rig).pools)  # no later than a second
     assert await bodies(client, 2) == "00"
 
 

@@ -49,7 +49,10 @@ async def test_f10_a_black_hole_piles_nothing_up(unstarted: Rig, another: Start,
     well = await another()
     with black_hole() as port:
         rig = await unstarted.start(
-            upstreams={"a": {"targets": targets(port), "ejection": {"failures": 2}}, "b": {"targets": targets(well)}},
+            upstreams={
+                "a": {"targets": targets(port), "ejection": {"failures": 2, "shortest": "30s"}},
+                "b": {"targets": targets(well)},
+            },
             routes=[QUICK, {"path": "/other/", "upstream": "b", "public": True}],
         )
         clients = [await rig.client() for _ in range(20)]
@@ -64,7 +67,7 @@ async def test_f10_a_black_hole_piles_nothing_up(unstarted: Rig, another: Start,
         assert loop.time() - began < 0.5
         assert await bodies(clients[0], 5, target="/other/x") == "00000"
         assert events(caplog) == [
-            ("upstream.ejected", {"upstream": "a", "target": targets(port)[0], "cause": "connect_timeout", "for_s": 1.0})
+            ("upstream.ejected", {"upstream": "a", "target": targets(port)[0], "cause": "connect_timeout", "for_s": 30.0})
         ]
     back = await another(port)
     began = loop.time()
