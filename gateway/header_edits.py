@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from gateway.config.model import HeaderEdits as Section
 
+_DASHED = bytes(byte if bytes((byte,)).isalnum() else ord("-") for byte in range(256))
+
 
 class HeaderEdits:
     """One set of changes to header lines."""
@@ -11,7 +13,7 @@ class HeaderEdits:
     __slots__ = ("_added", "_dropped")
 
     def __init__(self, section: Section) -> None:
-        self._dropped = frozenset(name.lower().encode("ascii") for name in (*section.set, *section.remove))
+        self._dropped = frozenset(_folded(name.encode("ascii")) for name in (*section.set, *section.remove))
         self._added = [
             f"{name}: {value.get_secret_value()}\r\n".encode("latin-1")
             for name, value in (*section.set.items(), *section.add.items())
@@ -23,4 +25,9 @@ class HeaderEdits:
 
     def prune(self, lines: list[bytes]) -> list[bytes]:
         """Without what is set or removed."""
-        return [line for line in lines if line[: line.index(b":")].lower() not in self._dropped]
+        return [line for line in lines if _folded(line[: line.index(b":")]) not in self._dropped]
+
+
+def _folded(name: bytes) -> bytes:
+    """A name as back ends compare it that take ``_``, ``.`` and ``-`` for the same (CGI, WSGI, PHP)."""
+    return name.lower().translate(_DASHED)

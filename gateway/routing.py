@@ -181,8 +181,8 @@ class Router:
 def _keep_out(kept_out: tuple[str, ...], route: Route, path: str) -> None:
     """Refuse what would reach, by the path that is sent, resources for which another route asks more."""
     sent = route.rewriting.forward(path.encode("ascii")).decode("ascii") if route.rewriting is not None else path
-    reading = _lenient(sent)
-    if any(reading.startswith(other) if other.endswith("/") else reading == other for other in kept_out):
+    reading = _lenient(sent).rstrip("/")  # many back ends take /admin and /admin/ for the same
+    if any(f"{reading}/".startswith(other) if other.endswith("/") else reading == other for other in kept_out):
         raise RouteNotFound(reason="rewritten, the path is one of a route that asks more")
 
 

@@ -40,3 +40,9 @@ def test_the_lines_given_stay_as_they_are() -> None:
     before = list(LINES)
     edits(set={"X-A": "n"}, remove=["X-B"]).apply(LINES)
     assert before == LINES
+
+
+def test_h03_a_name_is_meant_however_it_is_spelt() -> None:
+    """With ``_`` or ``.`` for ``-``, as back ends read it."""
+    lines = [b"X_A: 1\r\n", b"x.a: 2\r\n", b"XA: 3\r\n"]
+    assert edits(remove=["X-A"]).apply(lines) == edits(remove=["X_A"]).apply(lines) == lines[2:]

@@ -1,7 +1,9 @@
 """
-What a rewritten path may reach: another route's resources behind its back.
+What a rewritten path, or another Host, may reach: another route's resources behind its back.
 
 With ``/pub/ → /`` a request for ``/pub/admin/x`` arrives as ``/admin/x``, past the route for ``/admin/`` and what that one asks.
+So does one for ``/admin/x`` at a host that the route for ``/admin/`` does not list, where ``/`` takes it; the upstream is told
+its own Host and can't know.
 """
 
 from __future__ import annotations
@@ -30,17 +32,36 @@ def kept_out(route: Route, others: Iterable[Route], upstreams: Mapping[str, Upst
     for other in others:
         theirs = sent_path(other)
         if (
-            (sent != route.path or theirs != other.path)  # else the router itself compares the two
-            and theirs.casefold() != sent.casefold()
+            theirs.casefold() != sent.casefold()
             and theirs.casefold().startswith(sent.casefold())
-            and f"{route.path}{theirs[len(sent):]}" != other.path  # nor where such a request matches the other route
+            and not _is_preferred(other, route, sent, theirs)
             and _meet(route, other, upstreams)
             and (_lets_fewer_in(other, route) or _asks_more(other, route))
         ):
             yield other
 
 
+def _is_preferred(other: Route, route: Route, sent: str, theirs: str) -> bool:
+    """Whether the router gives a request for what is ``other``'s to that, or compares the two, whichever Host it names."""
+    if not _takes_hosts_of(other, route):
+        return False
+    return (sent == route.path and theirs == other.path) or f"{route.path}{theirs[len(sent):]}" == other.path
+
+
+def _takes_hosts_of(other: Route, route: Route) -> bool:
+    """A route without ``hosts`` takes any, so a client may name one that ``other`` does not."""
+    return not other.hosts or (bool(route.hosts) and _hosts(route) <= _hosts(other))
+
+
+def _hosts(route: Route) -> set[str]:
+    return {host.lower() for host in route.hosts}
+
+
 def _meet(one: Route, other: Route, upstreams: Mapping[str, Upstream]) -> bool:
+    """Whether both lead to the same resources: the same targets, unless these are told another host by each."""
+    if one.preserve_host and other.preserve_host and one.hosts and other.hosts and _hosts(one).isdisjoint(_hosts(other)):
+        return False
+
     def targets(route: Route) -> Collection[str]:
         return upstreams[route.upstream].targets if route.upstream in upstreams else ()
 

@@ -59,15 +59,21 @@ def reach(draft: Draft) -> Iterator[Fault]:
         if other is not None:
             message = (
                 f"requests for {sent_path(other)} could reach its upstream by this route, past {other.path}, which asks more: "
-                "they are 404"
+                "they are 404" + _at_other_hosts(route, other)
             )
             yield draft.warning(message, "routes", number, "path")
+
+
+def _at_other_hosts(route: Route, other: Route) -> str:
+    return " at hosts that are not listed there" if sent_path(route) == route.path and sent_path(other) == other.path else ""
 
 
 def _is_sound(route: Route) -> bool:
     if _is_unsound(route) or (route.rewrite is not None and route.strip_prefix is not False):
         return False
-    return not (_rewrite_fault(route, route.rewrite) if route.rewrite is not None else _strip_fault(route))
+    if route.rewrite is not None:
+        return not _rewrite_fault(route, route.rewrite)
+    return route.strip_prefix is False or not _strip_fault(route)
 
 
 def preserved_hosts(draft: Draft) -> Iterator[Fault]:

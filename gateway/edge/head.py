@@ -73,6 +73,9 @@ _VERSION = re.compile(rb"HTTP/[0-9]+(?:\.[0-9]+)?")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _BINDING = re.compile(rb"(?:\A|[,\t ])(?:NTLM|Negotiate)(?:[,\t ]|\Z)", re.IGNORECASE)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_USUAL = b"abcdefghijklmnopqrstuvwxyz0123456789-"
+"""What the names of headers are made of; whatever else a token may hold, some back end reads as ``_`` or ``-``."""
+_DASHED = bytes(byte if byte in _USUAL else ord("-") for byte in range(256))
 
 
 class RequestReader:
@@ -241,8 +244,8 @@ class RequestReader:
         lower = name.lower()
         kind = _SPECIAL.get(lower)
         if kind is None:
-            if b"_" in lower:
-                self._underscore(name, lower, value)
+            if lower.translate(None, _USUAL):
+                self._unusual(name, lower, value)
             elif not lower.startswith(OURS):
                 self._names.append(lower)
                 self.lines.append(b"%b: %b\r\n" % (name, value))
@@ -287,12 +290,19 @@ class RequestReader:
         if known is not None:
             self._fault = self._fault or BadRequest(f"{name} stands twice")
 
-    def _underscore(self, name: bytes, lower: bytes, value: bytes) -> None:
-        dashed = lower.replace(b"_", b"-")
+    def _unusual(self, name: bytes, lower: bytes, value: bytes) -> None:
+        """One that CGI and its heirs take for another: WSGI reads ``X_Client_Id``, PHP ``X.Client.Id`` as ours."""
+        dashed = lower.translate(_DASHED)
         if dashed in (b"transfer-encoding", b"content-length", b"host"):
-            self._fault = self._fault or BadRequest("A framing header is written with an underscore")
-        elif dashed not in _SPECIAL and not dashed.startswith(OURS):
-            self.underscored.append((lower, b"%b: %b\r\n" % (name, value)))
+            self._fault = self._fault or BadRequest("A framing header is misspelt")
+        elif dashed in _SPECIAL or dashed.startswith(OURS):
+            return
+        line = b"%b: %b\r\n" % (name, value)
+        if b"_" in lower:
+            self.underscored.append((lower, line))
+        else:
+            self._names.append(lower)
+            self.lines.append(line)
 
     def _length(self, value: bytes) -> None:
         if self.content_length is not None or _DIGITS.fullmatch(value) is None:

@@ -213,6 +213,8 @@ class Upstream(asyncio.Protocol):
         status = answer.status
         if exchange.head_only or status in (204, 304):
             length = None if status == 204 else answer.content_length
+            if status == 204 and (answer.chunked or answer.content_length):
+                self._keep_alive = False  # no 204 may say so (RFC 9110 section 8.6): what it announced may come yet
             exchange.down.write_head(exchange, answer, length=length, chunked=False, delimited=True)
             self._finish(exact=not data)
             return

@@ -16,7 +16,7 @@ from tests.edge.rig import AUTH, Response, Rig, chunk, get, post, post_chunked
 
 SMUGGLED = get("/public/smuggled")
 SAID = {
-    "A framing header is written with an underscore", "A line of the head does not end in CRLF",
+    "A framing header is misspelt", "A line of the head does not end in CRLF",
     "Connection lists a header that is not hop-by-hop", "Content-Length is malformed", "Content-Type stands twice",
     "Expectation failed", "HTTP version not supported", "HTTP/1.0 has no Transfer-Encoding", "Host is missing",
     "Host stands twice", "Method not allowed", "Not implemented", "Request header fields too large",

@@ -346,3 +346,40 @@ async def test_a_websocket_route_rewrites_and_edits_too(unstarted: Rig) -> None:
     seen = rig.origin.connections[0].read_head
     assert seen.first == b"GET /x?y HTTP/1.1"
     assert (seen.one("host"), seen.one("x-api-key"), seen.one("connection")) == (b"api.example", b"k", b"Upgrade")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X.Client.Id", "X~Client~Id", "X-Client.Scopes", "X!Client_Id", "X.Forwarded.For", "X.Real.IP", "X.HTTP.Method.Override",
+     "X.Gateway.Peer"],
+)  # fmt: skip
+@pytest.mark.parametrize("target", ["/public/x", "/under/x"])
+async def test_h01_h04_no_other_character_disguises_a_name(rig: Rig, name: str, target: str) -> None:
+    """PHP reads a dot, CGI any character, as it reads a dash."""
+    client = await rig.client()
+    assert (await client.ask(get(target, f"{name}: evil", "X.Other: kept"))).status == 200
+    (request,) = rig.origin.requests
+    assert b"evil" not in request.raw
+    assert request.one("x.other") == b"kept"
+
+
+@pytest.mark.parametrize("name", ["Content.Length", "Transfer~Encoding", "Content!Length"])
+async def test_s04_no_other_character_disguises_framing(rig: Rig, name: str) -> None:
+    """As with an underscore."""
+    client = await rig.client()
+    assert (await client.ask(get("/public/x", f"{name}: 5"))).status == 400
+    assert rig.origin.bytes_seen == b""
+
+
+async def test_h03_what_a_route_sets_or_removes_no_client_says_in_disguise(unstarted: Rig) -> None:
+    """A back end behind WSGI takes X_Api_Key for X-Api-Key, and which of the two wins is chance."""
+    rig = await unstarted.start(routes=[{
+        "path": "/", "upstream": "a", "public": True, "allow": ["underscore_headers"],
+        "request_headers": {"set": {"X-Api-Key": "ours"}, "remove": ["X_Debug"]},
+    }])  # fmt: skip
+    client = await rig.client()
+    disguises = ("X_Api_Key", "X_Api-Key", "x.api.key", "X-Debug", "X_debug", "X.Debug")
+    assert (await client.ask(get("/x", *(f"{name}: evil" for name in disguises)))).status == 200
+    (request,) = rig.origin.requests
+    assert b"evil" not in request.raw
+    assert request.one("x-api-key") == b"ours"

@@ -97,7 +97,7 @@ async def test_p10_a_rewritten_prefix_ends_at_a_segment_s_end(unstarted: Rig, as
 @pytest.mark.parametrize(
     ("asked", "status"),
     [
-        ("/deep/x", 200), ("/deep/administration", 200), ("/deep/admin", 200),
+        ("/deep/x", 200), ("/deep/administration", 200), ("/deep/admin", 404),
         ("/deep/admin/", 404), ("/deep/admin/x", 404), ("/deep/Admin/x", 404), ("/deep/%41dmin/x", 404),
         ("/api/legacy/admin/x", 404),
         ("/loose/legacy%2Fadmin/x", 404), ("/loose/legacy/%2561dmin/x", 404), ("/loose/legacy;x/admin;y/z", 404),
@@ -109,6 +109,34 @@ async def test_p17_a_rewritten_path_goes_not_around_another_route(unstarted: Rig
     rig = await a_rig(unstarted)
     assert (await (await rig.client()).ask(get(asked))).status == status
     assert (rig.origin.bytes_seen == b"") == (status == 404)
+
+
+@pytest.mark.parametrize(
+    ("host", "asked", "status"),
+    [
+        ("api.example", "/admin/x", 401), ("other.example", "/admin/x", 404), ("other.example", "/admin", 404),
+        ("other.example", "/ADMIN/x", 404), ("other.example", "/%61dmin/x", 404), ("127.0.0.1", "/admin/x", 404),
+        ("other.example", "/x", 200), ("api.example", "/x", 200),
+    ],
+)  # fmt: skip
+async def test_h10_another_host_is_no_way_around_a_route(unstarted: Rig, host: str, asked: str, status: int) -> None:
+    """The upstream is told its own Host, so /admin/ is the same there whichever the client named."""
+    rig = await unstarted.start(routes=[
+        {"path": "/", "upstream": "a", "public": True}, {"path": "/admin/", "hosts": ["API.example"], "upstream": "a"},
+    ])  # fmt: skip
+    assert (await (await rig.client()).ask(get(asked, host=host))).status == status
+    assert (rig.origin.bytes_seen == b"") == (status != 200)
+
+
+async def test_h10_hosts_that_the_upstream_is_told_are_apart(unstarted: Rig) -> None:
+    """Two virtual hosts of one server."""
+    rig = await unstarted.start(routes=[
+        {"path": "/", "hosts": ["www.example"], "upstream": "a", "public": True, "preserve_host": True},
+        {"path": "/admin/", "hosts": ["api.example"], "upstream": "a", "preserve_host": True},
+    ])  # fmt: skip
+    client = await rig.client()
+    assert (await client.ask(get("/admin/x", host="www.example"))).status == 200
+    assert (await client.ask(get("/admin/x", host="api.example"))).status == 401
 
 
 async def test_the_log_tells_what_the_client_asked(unstarted: Rig) -> None:

@@ -162,7 +162,7 @@ async def test_an_answer_of_unknown_length_is_framed_for_its_client(rig: Rig, ki
 @pytest.mark.parametrize("lines", [b"", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"], ids=["bare", "cl", "te"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_f18_answers_without_a_body_have_none(rig: Rig, status: int, lines: bytes, method: str) -> None:
-    """Whatever they announce (RFC 9110 sections 15.3.5, 15.4.5); both connections go on."""
+    """Whatever they announce (RFC 9110 sections 15.3.5, 15.4.5); both connections go on, unless a 204 announces anything."""
     rig.origin.answer = b"HTTP/1.1 %d X\r\n%b\r\n" % (status, lines)
     client = await rig.client()
     for _ in range(2):
@@ -170,7 +170,24 @@ async def test_f18_answers_without_a_body_have_none(rig: Rig, status: int, lines
         assert answer.status == status
         assert answer.one("transfer-encoding") is None
         assert answer.one("content-length") == (b"5" if lines.startswith(b"Content") and status == 304 else None)
-    assert len(rig.origin.connections) == 1
+    assert len(rig.origin.connections) == (2 if status == 204 and lines else 1)
+
+
+@pytest.mark.parametrize("lines", [b"Content-Length: 44\r\n", b"Transfer-Encoding: chunked\r\n"], ids=["cl", "te"])
+async def test_f14_a_body_that_a_204_announces_becomes_nobody_s_answer(rig: Rig, lines: bytes) -> None:
+    """It comes later, when another client's request would be on the connection."""
+
+    async def script(connection: OriginConnection) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 204 No Content\r\n" + lines + b"\r\n")
+        rig.origin.script = rig.origin.serve
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")
+
+    rig.origin.script = script
+    first, second = await rig.client(), await rig.client()
+    assert (await first.ask(get("/public/x"))).status == 204
+    assert (await second.ask(get("/public/x"))).body == b"ok"
 
 
 @pytest.mark.parametrize(
