@@ -242,6 +242,7 @@ class RequestReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """llhttp's callback, once a header line."""
         lower = name.lower()
+        value = value.strip(b" \t")  # RFC 9112 section 5: no part of it; llhttp leaves what stands behind
         kind = _SPECIAL.get(lower)
         if kind is None:
             if lower.translate(None, _USUAL):
@@ -252,26 +253,26 @@ class RequestReader:
             return
         if kind == _HOST:
             self._single("Host", self.host)
-            self.host = value.strip(b" \t")
+            self.host = value
         elif kind == _AUTHORIZATION:
             if self.authorization is not None:
                 self._fault = self._fault or MalformedCredentials()
-            self.authorization = value.strip(b" \t")
+            self.authorization = value
         elif kind == _SINGLE:
             if lower in self._names:
                 self._single("Content-Type", value)
             self._names.append(lower)
             self.lines.append(b"%b: %b\r\n" % (name, value))
         elif kind == _LENGTH:
-            self._length(value.strip(b" \t"))
+            self._length(value)
         elif kind == _CODING:
             if self._te is not None:
                 self._fault = self._fault or BadRequest("Transfer-Encoding stands twice")
-            self._te = value.strip(b" \t").lower()
+            self._te = value.lower()
         elif kind == _CONNECTION:
             self._seen_connection += b"," + value.lower()
         elif kind == _EXPECT:
-            if value.strip(b" \t").lower() != b"100-continue" or self.expects_continue:
+            if value.lower() != b"100-continue" or self.expects_continue:
                 self._fault = self._fault or ExpectationFailed()
             self.expects_continue = True
         elif kind == _FORWARDING:
@@ -493,15 +494,15 @@ class ResponseReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """llhttp's callback, once a header line."""
         lower = name.lower()
+        value = value.strip(b" \t")
         if lower == b"content-length":
-            digits = value.strip(b" \t")
-            self._twice = self._twice or self.content_length is not None or _DIGITS.fullmatch(digits) is None
-            self.content_length = int(digits) if not self._twice else 0
+            self._twice = self._twice or self.content_length is not None or _DIGITS.fullmatch(value) is None
+            self.content_length = int(value) if not self._twice else 0
         elif lower == b"connection":
             self._connection += b"," + value.lower()
         elif lower == b"transfer-encoding":
             self._twice = self._twice or self._coding is not None
-            self._coding = value.strip(b" \t").lower()
+            self._coding = value.lower()
         elif lower == b"upgrade":
             self._upgrade += b"," + value.lower()
         elif lower not in _RESPONSE_DROP:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -9,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.config.model import Config
-from gateway.edge.head import RequestReader
+from gateway.edge.head import BadResponse, RequestReader, ResponseReader
+from gateway.edge.upstream import MAX_KNOWN_HEAD, MAX_KNOWN_HEADS, Speaker
 from gateway.errors import GatewayError
 from gateway.routing import Router
 
@@ -30,6 +33,12 @@ LINES = st.lists(
         b"X-Copy: abc", b"Content-Length: 0", b"Content-Length: 3", b"Transfer-Encoding: chunked", b"Expect: 100-continue",
         b"Connection: close", b"Connection: keep-alive", b"Connection: x-copy", b"Upgrade: h2c", b"X_Under: 1",
         b"X-Client-Id: me", b"X-Forwarded-For: 1.2.3.4", b"Content-Type: a/b", b"X: \x00", b"no colon",
+        b"Authorization: Bearer abc \t", b"Authorization:Bearer abc", b"Authorization:  Bearer abc", b"AUTHORIZATION: Bearer xyz",
+        b"Authorization: Bearer", b"Authorization: Bearer Bearer abc", b"Authorization: Basic abc",
+        b"X-Copy: Authorization: Bearer abc",
+        b"Authorization: Bearer " + b"a" * 4096, b"Authorization: Bearer " + b"a" * 4097, b"X-Pad: " + b"p" * 8000,
+        b"X-Pad: " + b"p" * 8180, b"Authorization: Bearer abc" + b" " * 8100, b"Proxy-Connection: close", b"Origin: https://a",
+        b"Sec-WebSocket-Key: x", b"Connection: Upgrade", b"Upgrade: websocket", b"X-HTTP-Method: PUT", b"X-Tab: a\t",
     ]),
     max_size=5,
 )  # fmt: skip
@@ -87,3 +96,71 @@ def test_the_same_lines_are_not_parsed_again(monkeypatch: pytest.MonkeyPatch) ->
     assert (reader.target, reader.lines) == (b"/other?x=1", lines)
     reader.read(SIMPLE.replace(b"abc", b"another.token"))
     assert reader.authorization == b"Bearer another.token"
+
+
+TOKENS = st.sampled_from([b"abc", b"xyz", b"a" * 4096, b"a" * 4097, b"", b"a b", b"a\tb", b"a\r\nX: y", b"abc\x00", b"a,b",
+    b"-._~+/==", b"=a",
+    b"Bearer abc", b"abc\r\nContent-Length: 3", b"abc ", b" abc", b"\xe4"])  # fmt: skip
+
+
+@given(
+    before=LINES, after=LINES, tokens=st.lists(TOKENS, min_size=2, max_size=6), scheme=st.sampled_from([b"Bearer ", b"bearer "]),
+    padding=st.sampled_from([b"", b"", b" ", b"\t", b" " * 8100]),
+)
+@example(before=[], after=[], tokens=[b"abc", b"a" * 4096], scheme=b"Bearer ", padding=b" " * 8100)
+@example(before=[b"X-Pad: " + b"p" * 8000] * 3, after=[], tokens=[b"abc", b"a" * 4096], scheme=b"Bearer ", padding=b" " * 8000)
+def test_another_token_in_the_same_lines_is_the_only_thing_that_changes(
+    before: list[bytes], after: list[bytes], tokens: list[bytes], scheme: bytes, padding: bytes
+) -> None:
+    """What the shortcut is for, with lines before and behind, and with what is no token but stands where one does."""
+    remembering = RequestReader()
+    for token in tokens:
+        lines = [b"GET / HTTP/1.1", b"Host: a", *before, b"Authorization: " + scheme + token + padding, *after, b"", b""]
+        head = b"\r\n".join(lines)
+        if head.find(b"\r\n\r\n") != len(head) - 4:
+            return
+        fresh, again = said(RequestReader(), head), said(remembering, head)
+        assert again == fresh
+        if isinstance(fresh, type) or not remembering.keep_alive or fresh[5] or fresh[6]:
+            return
+
+
+# --- answers ------------------------------------------------------------------------------------------------------------
+
+ANSWER_LINES = st.lists(
+    st.sampled_from([
+        b"Content-Length: 2", b"Content-Length: 3", b"content-length: 2", b"Transfer-Encoding: chunked", b"Connection: close",
+        b"Connection: keep-alive", b"Connection: X-Gone", b"X-Gone: 1", b"Set-Cookie: a=b", b"Date: then", b"Location: /x",
+        b"WWW-Authenticate: NTLM", b"WWW-Authenticate: Basic", b"Content-Type: text/event-stream", b"X: " + b"y" * 900,
+        b"Upgrade: websocket", b"X: \x00", b"Keep-Alive: 5", b"X-Tab: \t", b"Content-Length: 2, 2",
+    ]),
+    max_size=4,
+)  # fmt: skip
+STATUS_LINES = st.sampled_from([
+    b"HTTP/1.1 200 OK", b"HTTP/1.1 200 Ok", b"HTTP/1.0 200 OK", b"HTTP/1.1 204 No", b"HTTP/1.1 304 No", b"HTTP/1.1 101 Up",
+    b"HTTP/1.1 103 Early", b"HTTP/1.1 200", b"HTTP/1.1 020 OK",
+])  # fmt: skip
+ANSWERS = st.builds(lambda line, lines: b"\r\n".join([line, *lines, b"", b""]), STATUS_LINES, ANSWER_LINES)
+
+
+def told(read: Callable[[bytes], ResponseReader], head: bytes) -> Any:
+    """All that the rest of the edge can learn of an answer's head."""
+    try:
+        answer = read(head)
+    except BadResponse as error:
+        return str(error)
+    return {name: deepcopy(getattr(answer, name)) for name in ResponseReader.__slots__ if name != "edited"}
+
+
+@given(st.lists(ANSWERS, min_size=2, max_size=80))
+def test_a_known_answer_is_what_it_was(heads: list[bytes]) -> None:
+    """However many were read between; and editing it for a route leaves what is remembered alone."""
+    speaker = Speaker()
+    for head in [*heads, *heads]:
+        assert told(speaker.read_head, head) == told(ResponseReader, head)
+        try:
+            speaker.read_head(head).with_lines([b"X-Edited: 1\r\n"])
+        except BadResponse:
+            continue
+    assert len(speaker._heads) <= MAX_KNOWN_HEADS
+    assert not any(b"Set-Cookie" in head or len(head) > MAX_KNOWN_HEAD for head in speaker._heads)

@@ -32,7 +32,7 @@ _HOP_BY_HOP = frozenset((
 ))  # fmt: skip
 _REPLACED = frozenset((
     "authorization", "expect", "host", "forwarded", "via", "x-request-id", "x-real-ip", "x-original-url", "x-original-uri",
-    "x-original-method", "x-rewrite-url",
+    "x-original-method", "x-rewrite-url", "x-http-method-override", "x-http-method", "x-method-override",
 ))  # fmt: skip
 _OURS = ("x-forwarded-", "x-client-", "x-gateway-")
 _AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
