@@ -48,7 +48,6 @@ from gateway.guard.verdict import Verdict
 from gateway.mapping import outward, public_origin
 from gateway.oauth.tokens import digest_access, find_access
 from gateway.routing import Match
-from gateway.upstreams.watch import SILENT
 from gateway.websocket import GOING_AWAY, POLICY_VIOLATION, Handshake
 
 if TYPE_CHECKING:
@@ -617,7 +616,7 @@ class Downstream(asyncio.Protocol):
                 self.fail(exchange, RequestTimeout())
             else:
                 if not exchange.answered:
-                    exchange.up.pool.group.failed(exchange.up.pool, SILENT)
+                    exchange.up.pool.group.silent(exchange.up.pool, exchange.match.route.first_byte)
                 self.fail(exchange, UpstreamTimeout("no answer in time", sent=True))
         elif self._state == _HEAD and self._buffer and not self.edge.draining:
             self._refuse(RequestTimeout())

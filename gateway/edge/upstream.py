@@ -282,6 +282,7 @@ class Upstream(asyncio.Protocol):
             self.pool.release(self)
         else:
             self.closed = True
+            self.pool.heard_at = asyncio.get_running_loop().time()
             self.transport.abort() if not exchange.sent_all else self.transport.close()
         exchange.down.finish(exchange, chunked=chunked)
 

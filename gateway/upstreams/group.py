@@ -233,6 +233,15 @@ class Group:
         if self.watch is not None and pool.standing is not None:
             self.watch.failed(pool, cause, asyncio.get_running_loop().time())
 
+    def silent(self, pool: Pool, seconds: float) -> None:
+        """
+        A request got no answer there for so long.
+
+        That is the request's own fault where others were answered meanwhile: or who knows a slow one could have it ejected.
+        """
+        if asyncio.get_running_loop().time() - pool.heard_at >= seconds:
+            self.failed(pool, causes.SILENT)
+
     def not_connected(self, pool: Pool, failure: GatewayError) -> None:
         """A connection to it did not come about."""
         self.meters.connect_failures.inc()

@@ -49,6 +49,8 @@ class Pool:
         self.keepalive = keepalive
         """Seconds that an idle connection is kept."""
         self._max_waiting = max_waiting
+        self.heard_at = float("-inf")
+        """When it completed an answer last, event-loop seconds."""
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._waiting: deque[Exchange] = deque()
@@ -85,6 +87,9 @@ class Pool:
 
     def release(self, up: Connection) -> None:
         """Take a connection back after a complete answer."""
+        now = asyncio.get_running_loop().time()
+        if up.used:
+            self.heard_at = now
         if up.owner is not None:
             self.group.keep(up)
             return
@@ -100,7 +105,7 @@ class Pool:
                 up.begin(exchange)
                 exchange.leased()
                 return
-        up.idle_since = asyncio.get_running_loop().time()
+        up.idle_since = now
         self._idle.append(up)
 
     def lost(self, up: Connection) -> None:

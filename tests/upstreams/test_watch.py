@@ -131,6 +131,35 @@ async def test_silence_ejects_one_of_several(unstarted: Rig, another: Start) -> 
     assert await bodies(clients[0], 6) == "1" * 6
 
 
+@pytest.mark.parametrize("end", [b"", b"Connection: close\r\n"], ids=["kept", "closed"])
+async def test_x10_slow_requests_of_one_client_eject_nobody_while_others_are_answered(
+    unstarted: Rig, another: Start, end: bytes
+) -> None:
+    """However many run out of time at once: it is the request that is slow, not the target."""
+    first, second = await another(), await another()
+
+    async def script(connection: OriginConnection) -> None:
+        while (await connection.request()).target != b"/public/slow":
+            await connection.send(OK.replace(b"\r\n\r\n", b"\r\n" + end + b"\r\n"))
+            if end:
+                connection.close()
+                return
+        await connection.rest()
+
+    first.script = second.script = script
+    rig = await unstarted.start(targets=targets(first, second), upstream={"ejection": {"failures": 2}}, routes=[QUICK])
+    slow, client = [await rig.client() for _ in range(12)], await rig.client()
+    for each in slow:
+        await each.send(get("/public/slow"))
+    answers = [asyncio.ensure_future(each.response()) for each in slow]
+    while not all(answer.done() for answer in answers):
+        if end:
+            client = await rig.client()
+        assert (await client.ask(get("/public/x"))).status == 200
+    assert {answer.result().status for answer in answers} == {504}
+    assert metric(rig, "ejections_total") == 0
+
+
 async def test_the_last_one_in_service_stays_there(unstarted: Rig, another: Start) -> None:
     """Both reset everything: one is ejected, the other is tried on and on."""
     first, second = await another(), await another()
