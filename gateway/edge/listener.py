@@ -71,8 +71,10 @@ class _RouteStats:
         self._route = route
         self._codes: dict[int, Counter] = {}
         self.latency: Histogram = registry.histogram(
-            "gateway_request_duration_seconds", "From a request's head to the last byte of its answer.", route=route
-        )
+            "gateway_request_duration_seconds",
+            "From a request's head to the last byte of its answer; without WebSockets and event streams, which last.",
+            route=route,
+        )  # fmt: skip
 
     def count(self, status: int) -> None:
         """Count an answer."""
@@ -270,7 +272,9 @@ class Edge:
         """Count and log a request that was forwarded."""
         route = exchange.match.route
         stats = self._stats[route.name]
-        stats.latency.observe(seconds)
+        stream = exchange.stream
+        if stream is None or not stream.lasts:
+            stats.latency.observe(seconds)
         stats.count(exchange.status)
         path = exchange.asked.partition(b"?")[0].decode("ascii")
         self._access_log.add(

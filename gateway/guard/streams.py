@@ -69,6 +69,11 @@ class Stream:
         self.reason = ""
         self.open = True
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it is of a kind that goes on as long as both ends like: how long says nothing of anybody's speed."""
+        return self.kind in ("websocket", "events")
+
 
 class _Token:
     """A token that streams live on."""
@@ -193,7 +198,8 @@ class Streams:
             self._due = min(self._due, granted.deadline)
         token.streams.add(stream)
         # Authorized a while ago, as the head of an answer comes later than its request; or the cache keeps nothing.
-        if self._verdicts.find(ref.digest, self._now) is None:
+        verdict = self._verdicts.find(ref.digest, self._now)
+        if verdict is None or verdict.identity != granted.identity:
             self._doubted[ref.digest] = None
 
     def _unwatch(self, stream: Stream) -> None:
@@ -221,13 +227,17 @@ class Streams:
 
     def _ask(self) -> None:
         """Look doubted tokens up, so many at a time; the answers ask for the next ones."""
-        for digest in list(self._doubted):
-            if len(self._asking) >= MAX_ASKING:
-                return
-            if digest not in self._asking:
-                del self._doubted[digest]
-                self._asking.add(digest)
+        doubted, asking = self._doubted, self._asking
+        again = []  # doubted anew while they are asked after; MAX_ASKING at most
+        # From the end: of a dict with many holes at its beginning the first entry is far away.
+        while doubted and len(asking) < MAX_ASKING:
+            digest, _ = doubted.popitem()
+            if digest in asking:
+                again.append(digest)
+            else:
+                asking.add(digest)
                 self._verdicts.fetch(self._tokens[digest].ref, partial(self._answered, digest))
+        doubted.update(dict.fromkeys(again))
 
     def _answered(self, digest: bytes, verdict: Verdict | GatewayError) -> None:
         self._asking.discard(digest)

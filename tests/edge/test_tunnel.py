@@ -599,6 +599,9 @@ async def test_it_is_logged_and_counted_with_its_bytes(rig: Rig) -> None:
     snapshot = rig.registry.snapshot()
     assert snapshot["gateway_streams"]["series"] == {'kind="websocket"': 0}
     assert snapshot["gateway_streams_ended_total"]["series"] == {'reason="closed"': 1}
+    assert snapshot["gateway_requests_total"]["series"] == {'route="/ws/",code="101"': 1}
+    # How long somebody wanted to talk is nobody's latency.
+    assert not any(snapshot["gateway_request_duration_seconds"]["series"]['route="/ws/"'])
 
 
 async def test_others_are_untouched(rig: Rig) -> None:

@@ -221,6 +221,33 @@ def test_only_so_many_are_asked_at_a_time(live: Live) -> None:
     assert len(live.ended) == MAX_ASKING + 10
 
 
+def test_a_change_during_a_look_up_is_looked_at_after_it(live: Live) -> None:
+    """The answer that is on its way may be older than the change."""
+    live.open()
+    live.verdicts.token_changed(a_ref().digest)
+    live.verdicts.token_changed(a_ref().digest)
+    live.facts.answer_token()
+    live.facts.answer_client()
+    assert (live.ended, len(live.facts.tokens)) == ([], 1)
+    live.facts.answer_token(None)
+    assert live.ended == [("one", REVOKED)]
+
+
+def test_a_scope_that_was_lost_before_the_stream_was_known_ends_it(live: Live) -> None:
+    """An answer turns out to be a stream late; by then another request had the cache read what the client may still do."""
+    match = ROUTER.match("", "GET", "/read")
+    granted = permit(match, live.keep(), live.now)
+    live.verdicts.client_changed("gwc_one")
+    live.fetch()
+    live.facts.answer_token()
+    live.facts.answer_client(replace(CLIENT, scopes=frozenset()))
+    assert live.found() is not None
+    live.streams.began(live.streams.admit(match, "gwc_one", a_ref(), granted, live.end("one")), "events")
+    live.tick(NOW + 0.1)
+    live.facts.answer_token()
+    assert live.ended == [("one", SCOPE_LOST)]
+
+
 def test_until_close_outlives_its_token(live: Live) -> None:
     live.open(path="/begin")
     live.verdicts.token_changed(a_ref().digest)
