@@ -60,7 +60,7 @@ class Route:
         self.forward_authorization = section.forward_authorization or own
         self.max_body = -1 if section.max_body is None else section.max_body
         """Bytes; -1: unlimited."""
-        self.min_body_rate = section.min_body_rate
+        self.min_body_rate = section.min_body_rate if section.streams is None else 0
         """Bytes per second; 0: none."""
         self.connect = section.timeouts.connect.total_seconds()
         self.first_byte = section.timeouts.first_byte.total_seconds()

@@ -293,7 +293,7 @@ class Streams(Section):
     max_per_client: Annotated[int, Field(ge=1), AS_WHOLE] = 100
     """Requests and tunnels that a client (on public routes: an address) may have under way here, per worker; above it 429."""
     idle: SomeTime = timedelta(minutes=5)
-    """Longest silence, both ways together, of a tunnel; for answers and bodies it stands in for timeouts.between_bytes."""
+    """Longest silence, both ways together, of a tunnel; for answers and bodies in place of between_bytes and min_body_rate."""
     subprotocol: Flag = False
     """Whether a browser's WebSocket may pass its token as subprotocols: ``new WebSocket(url, ["bearer", TOKEN, "chat"])``."""
 
@@ -342,7 +342,7 @@ class Route(Section):
     """
     Fewest bytes per second of a request's body, averaged from its sixth second on over the time in which we were ready to
     read, until the answer begins; slower is 408.  A client that reads its answer more slowly than this over
-    timeouts.between_bytes is cut off.  0B turns it off, for what trickles by design.
+    timeouts.between_bytes is cut off.  0B turns it off, for what trickles by design; on a route with ``streams`` there is none.
     """
     timeouts: Timeouts = Timeouts()
     """How long we wait for the upstream."""

@@ -70,9 +70,14 @@ def _scopes_by_method(draft: Draft, number: int, route: Route, by_method: Mappin
 
 
 def streams(draft: Draft) -> Iterator[Fault]:
-    """A WebSocket begins with a GET, and a token is passed where one is asked."""
+    """A WebSocket begins with a GET, and a token is passed where one is asked; and one limit of silence is enough."""
     for number, route in draft.routes:
-        if route.streams is None or not route.streams.subprotocol:
+        if route.streams is None:
+            continue
+        for place in (("timeouts", "between_bytes"), ("min_body_rate",)):
+            if draft.is_set("routes", number, *place):
+                yield draft.warning("on a route with streams its idle counts in place of this", "routes", number, *place)
+        if not route.streams.subprotocol:
             continue
         methods = served(taken(route))
         if methods and "GET" not in methods:

@@ -281,6 +281,9 @@ def test_the_name_of_the_own_upstream_is_taken(tmp_path: Path) -> None:
         (config() + "trusted_proxies: [10.0.0.0/8, 0.0.0.0/0]\n", "7:31: trusted_proxies[1]: every client is believed"),
         (config() + "trusted_proxies: ['::/0']\n", "7:19: trusted_proxies[0]: every client is believed"),
         (config() + "trusted_proxies: [10.0.0.0/8]\n", ""),
+        (config("  - {path: /a, upstream: legacy, streams: {}, min_body_rate: 9B}\n"), "7:62: routes[1].min_body_rate: on a route with"),
+        (config("  - {path: /a, upstream: legacy, streams: {}, timeouts: {between_bytes: 9s}}\n"), "7:73: routes[1].timeouts.between"),
+        (config("  - {path: /a, upstream: legacy, streams: {}, timeouts: {first_byte: 9s}}\n"), ""),
         (
             config("  - {path: /a, upstream: legacy, methods: [GET, HEAD, PUT], scopes: {GET: [s], PUT: []}}\n", oauth="scopes: {s: x}"),
             "",

@@ -129,6 +129,19 @@ async def test_x02_a_rate_of_zero_asks_for_none(unstarted: Rig) -> None:
 
 
 @pytest.mark.usefixtures("little_grace")
+async def test_x02_on_a_route_with_streams_its_idle_counts_in_place_of_the_rate(unstarted: Rig) -> None:
+    """A client that streams up says something now and then; silence is another thing."""
+    rig = await unstarted.start(routes=[a_route(min_body_rate="1GiB", streams={"idle": "500ms"})])
+    client, down = await rig.connected()
+    await client.send(post("/slow/x", b"a", length=3))
+    loop = asyncio.get_running_loop()
+    await rig.eventually(lambda: down._exchange is not None and down._exchange.up is not None)
+    assert down.deadline > loop.time() + pace.GRACE + 0.2
+    answer = await client.response()
+    assert (answer.status, answer.problem["code"]) == (408, "request_timeout")
+
+
+@pytest.mark.usefixtures("little_grace")
 async def test_x02_while_the_upstream_reads_nothing_the_time_is_not_the_client_s(unstarted: Rig) -> None:
     """It would send at once if it could; in the end the upstream is too slow."""
     rig = await unstarted.start(routes=[a_route(min_body_rate="1GiB", timeouts={"between_bytes": "500ms"})])
