@@ -17,7 +17,7 @@ class Standing:
         breaker: What its failures made of it; None: failures are not counted.
         thresholds: What the checks say; None: there are none.
         is_silent: Whether it was ejected because connections to it hang: trying one costs time, not only an error.
-        busy: Whether a probe or check is under way, each by itself.
+        probing, checking: Whether a probe or a check is under way.
         probe_at, check_at: When the next one is due, event-loop seconds.
     """
 

@@ -195,6 +195,30 @@ async def test_x11_it_is_sent_to_a_second_one_but_not_to_a_third(unstarted: Rig,
     assert sum(len(origin.connections) for origin in origins) == 2
 
 
+async def test_x11_a_stale_connection_at_the_second_one_does_not_lead_back_to_the_first(unstarted: Rig, another: Start) -> None:
+    """Both break off whatever is new, and the second one's connection from before has run out: then it is over."""
+    first, second = await another(), await another()
+    first.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    rig = await unstarted.start(targets=targets(first, second))
+    client = await rig.client()
+    begun = asyncio.Event()
+
+    async def answers_once(connection: OriginConnection) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        second.script = dies
+        begun.set()
+        await dies(connection)
+
+    second.script = answers_once
+    assert [(await client.ask(get("/public/x"))).status for _ in range(2)] == [200, 200]
+    await begun.wait()
+    first.script = dies
+    assert (await client.ask(get("/public/x"))).status == 502
+    assert [len(origin.connections) for origin in (first, second)] == [2, 2]
+    assert [metric(rig, "retries_total", kind=kind) for kind in ("other_target", "stale_connection")] == [1, 1]
+
+
 async def test_x11_retries_keep_to_their_budget(unstarted: Rig, another: Start) -> None:
     """All targets reset everything: what they see is a fifth more than there are requests, and ten at the beginning."""
     origins = [await another() for _ in range(2)]
