@@ -58,7 +58,10 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (rewrite_rules.preserved_hosts, ("routes", "upstreams")),
     (route_rules.scopes_declared, ("routes", "oauth.scopes", "oauth.default_scopes")),
 )
-_FILES: tuple[tuple[Rule, tuple[str, ...]], ...] = ((tls_rules.files, ("listen.tls", "listen.client_ca_file")),)
+_FILES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
+    (tls_rules.files, ("listen.tls", "listen.client_ca_file")),
+    (upstream_rules.files, ("upstreams",)),
+)
 """What reads files that the configuration names."""
 _WHEN_SOUND: tuple[Rule, ...] = (route_rules.upstreams_used,)
 """Guesses that are only worth saying about a configuration without faults."""

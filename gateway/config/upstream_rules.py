@@ -46,7 +46,7 @@ def times(draft: Draft) -> Iterator[Fault]:
 
 
 def tls(draft: Draft) -> Iterator[Fault]:
-    """There is something to speak TLS to, and what it needs can be used."""
+    """There is something to speak TLS to, and what is said of it fits together."""
     for name, upstream in draft.upstreams.items():
         if upstream.tls is None:
             continue
@@ -54,7 +54,6 @@ def tls(draft: Draft) -> Iterator[Fault]:
             message = "no target is https://, so this would do nothing: change a target or remove it"
             yield draft.fault(message, "upstreams", name, "tls", key=True)
         yield from _verification(draft, name, upstream.tls)
-        yield from _files(draft, name, upstream.tls)
 
 
 def _verification(draft: Draft, name: str, section: UpstreamTls) -> Iterator[Fault]:
@@ -65,18 +64,17 @@ def _verification(draft: Draft, name: str, section: UpstreamTls) -> Iterator[Fau
         yield draft.warning(message, "upstreams", name, "tls", "verify")
         if section.ca_file is not None:
             yield draft.fault("nothing is verified against this: remove it or verify", "upstreams", name, "tls", "ca_file")
+    if section.key_file is not None and section.cert_file is None:
+        yield draft.fault("a key without a certificate: add cert_file", "upstreams", name, "tls", "key_file")
 
 
-def _files(draft: Draft, name: str, section: UpstreamTls) -> Iterator[Fault]:
-    place = ("upstreams", name, "tls")
-    if section.ca_file is not None:
-        message = authorities_fault(section.ca_file)
-        if message:
-            yield draft.fault(message, *place, "ca_file")
-    if section.cert_file is None:
-        if section.key_file is not None:
-            yield draft.fault("a key without a certificate: add cert_file", *place, "key_file")
-        return
-    message, which = pair_fault(section.cert_file, section.key_file)
-    if message:
-        yield draft.fault(message, *place, which)
+def files(draft: Draft) -> Iterator[Fault]:
+    """What TLS to the targets needs can be used."""
+    for name, upstream in draft.upstreams.items():
+        section = upstream.tls
+        if section is not None and section.ca_file is not None and (message := authorities_fault(section.ca_file)):
+            yield draft.fault(message, "upstreams", name, "tls", "ca_file")
+        if section is not None and section.cert_file is not None:
+            message, which = pair_fault(section.cert_file, section.key_file)
+            if message:
+                yield draft.fault(message, "upstreams", name, "tls", which)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.load import load_all
 from tests.config.certificates import Authority
-from tests.config.writing import faults, loaded, warnings
+from tests.config.writing import faults, loaded, warnings, written
 
 BEFORE = "upstreams:\n  legacy:\n"
 AFTER = "routes:\n  - path: /v1/resource\n    upstream: legacy\n"
@@ -83,6 +84,12 @@ def test_a_key_may_stand_in_the_certificate_s_file(tmp_path: Path) -> None:
     assert faults(tmp_path, tls("cert_file: both.pem")) == []
     (fault,) = faults(tmp_path, tls("cert_file: gateway.pem"))
     assert fault.startswith("config.yaml:4:22: upstreams.legacy.tls.cert_file: ")
+
+
+def test_who_does_not_serve_needs_no_sound_files(tmp_path: Path) -> None:
+    """``gateway clients`` on a machine, or as a user, without them."""
+    path = written(tmp_path, tls("ca_file: none.pem, cert_file: none.pem"))
+    assert load_all(path, {}, files=False).config.upstreams["legacy"].tls is not None
 
 
 @pytest.mark.parametrize(
