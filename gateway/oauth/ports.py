@@ -55,7 +55,11 @@ class ClientStore(Protocol):
         """Make a provisional client permanent, its credentials too; False when it has vanished."""
 
     async def save_registration(self, registration: Registration) -> bool:
-        """Write what a client registered, in place of what it had; as provisional as the client.  False when it is gone."""
+        """
+        Write what a client registered, in place of what it had; as provisional as the client.
+
+        False when it is gone, or when its registration access token is another one by now (or ended).
+        """
 
     async def find_registration(self, client_id: str) -> Registration | None:
         """What a client registered."""

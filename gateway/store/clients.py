@@ -152,7 +152,11 @@ class RedisClients:
         return _done(await _KEEP_CLIENT(self._caller, keys, prefixes))
 
     async def save_registration(self, registration: Registration) -> bool:
-        """Write what a client registered, in place of what it had; as provisional as the client.  False when it is gone."""
+        """
+        Write what a client registered, in place of what it had; as provisional as the client.
+
+        False when it is gone, or when its registration access token is another one by now (or ended).
+        """
         keys = [self._keys.client(registration.client_id), self._keys.registration(registration.client_id)]
         return _done(await _SAVE_REGISTRATION(self._caller, keys, [codec.encode_registration(registration)]))
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.oauth.records import Account, Credential, is_live
+from gateway.oauth.records import Account, Credential, Registration, is_live
 from gateway.oauth.tokens import SecretRef
 from gateway.store.clients import CLAIM_MS, MAX_RETIRED, PROVISIONAL_MS, RedisClients
 from gateway.store.codec import encode_credential
@@ -130,6 +130,17 @@ async def test_a_deleted_client_leaves_no_living_token_and_no_credential(stores:
 
 
 # --- credentials ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_registration_access_token_that_ended_is_not_brought_back(stores: Stores) -> None:
+    """An update was let in by it, and it was reported as leaked before the update was written."""
+    client = await register(stores)
+    registered = Registration(client.id, b"t" * 32, b"{}")
+    update, ended = replace(registered, metadata=b'{"a":1}'), replace(registered, manager_digest=b"")
+    assert [await stores.clients.save_registration(each) for each in (registered, update)] == [True, True]
+    assert await stores.clients.save_registration(ended)
+    assert not await stores.clients.save_registration(update)
+    assert await stores.clients.find_registration(client.id) == ended
 
 
 async def test_credentials_are_added_up_to_a_limit(stores: Stores) -> None:
