@@ -197,8 +197,8 @@ class Downstream(asyncio.Protocol):
 
     def _unfinished(self, data: bytes) -> None:
         """A head that is not here yet may neither grow nor take for ever; nor can it be saved when a line ends in a bare LF."""
-        if len(data) == data.count(b"\n") * 2 == data.count(b"\r") * 2 and len(data) <= 2:
-            return
+        if data == b"\r\n":
+            return  # the one empty line that may stand before a request (RFC 9112 section 2.2), and no request yet
         now = self.edge.loop.time()
         if self._started == 0.0:
             self._started = perf_counter()

@@ -31,12 +31,12 @@ class RetryBudget:
         Spend one retry, if there is one.
 
         Args:
-            requests: Requests that were sent so far, in all.
+            requests: Requests that were sent so far, to all addresses that there are; fewer than before when one has gone.
             now: Seconds, by the same clock as ever.
         """
         if not self._share:
             return False
-        earned = (requests - self._seen) * self._share + (now - self._at) * FLOOR
+        earned = max(0, requests - self._seen) * self._share + (now - self._at) * FLOOR
         self._left = min(MOST, self._left + earned)
         self._seen, self._at = requests, now
         if self._left < 1.0:

@@ -44,5 +44,13 @@ def test_savings_are_bounded() -> None:
     assert spent(budget, 1_000_000, 1e6) == MOST
 
 
+def test_an_address_that_has_gone_takes_nothing_back() -> None:
+    """With it go the requests that it was sent; what they earned, and what the others will earn, stays."""
+    budget = RetryBudget(20, 0.0)
+    assert spent(budget, 100_000, 0.0) == 100
+    assert spent(budget, 10, 0.0) == 0
+    assert spent(budget, 60, 0.0) == 10
+
+
 def test_zero_percent_is_none_at_all() -> None:
     assert spent(RetryBudget(0, 0.0), 1_000, 100.0) == 0
