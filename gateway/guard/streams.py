@@ -49,6 +49,10 @@ class Verdicts(Protocol):
         """Ask the store; ``done`` is called later, once."""
 
 
+def _nothing(reason: str) -> None:
+    """What the end of a stream that was closed does."""
+
+
 class Stream:
     """
     One request that may last: from when it is forwarded to its end.
@@ -143,6 +147,7 @@ class Streams:
         if not stream.open:
             return
         stream.open = False
+        stream.end = _nothing  # it leads back to the stream: a circle for each request, which only the collector would undo
         self._unwatch(stream)
         if stream.match.route.streams is not None:
             place = (stream.match.route.name, stream.client)

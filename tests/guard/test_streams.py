@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -267,6 +269,28 @@ def test_a_closed_stream_is_forgotten(live: Live) -> None:
     assert live.ended == []
     streams = live.streams
     assert not any((streams._tokens, streams._clients, streams._counts, streams._doubted, streams._asking))
+
+
+def test_what_a_stream_belongs_to_is_freed_with_it(live: Live) -> None:
+    """Without a round of the collector, which comes seldom."""
+
+    class Owner:
+        def __init__(self) -> None:
+            match = ROUTER.match("", "GET", "/ws")
+            self.stream = live.streams.admit(match, "gwc_one", a_ref(), permit(match, live.keep(), live.now), self.end)
+
+        def end(self, reason: str) -> None:
+            raise AssertionError(reason)
+
+    owner = Owner()
+    live.streams.close(owner.stream, "finished")
+    left = weakref.ref(owner)
+    gc.disable()
+    try:
+        del owner
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_the_limit_is_per_client_and_route(live: Live) -> None:
