@@ -24,6 +24,20 @@ BEARER = b"bearer"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
 _CLOSE = 0x8
+_SMALL = 32
+"""Length of a payload from which on a frame is not small."""
+
+
+def _small_frames() -> re.Pattern[bytes]:
+    """As many whole small frames as there are, none of them a Close; one alternative for each length, masked and not."""
+    opcodes = b"".join(b"\\x%02x" % byte for byte in range(256) if byte & 0xF != _CLOSE)
+    plain = [b"\\x%02x.{%d}" % (length, length) for length in range(_SMALL)]
+    masked = [b"\\x%02x.{%d}" % (0x80 | length, 4 + length) for length in range(_SMALL)]
+    small = b"[\\x00-\\x%02x\\x80-\\x%02x]" % (_SMALL - 1, 0x80 | _SMALL - 1)
+    return re.compile(b"(?:[%b](?=%b)(?:%b))++" % (opcodes, small, b"|".join(masked + plain)), re.DOTALL)
+
+
+_RUN = _small_frames()
 
 
 def elements(values: Iterable[bytes]) -> list[bytes]:
@@ -127,6 +141,11 @@ class Frames:
         at = 0
         while at < size and not self.lost and not self.closed:
             if self._left == 0:
+                # Tens of thousands of small frames in one read would hold everybody up if each were looked at by itself.
+                run = _RUN.match(data, at) if at and not stop else None
+                if run is not None:
+                    at = run.end()
+                    continue
                 at = self._begin(data, at)
             taken = min(self._left, size - at)
             self._left -= taken

@@ -86,6 +86,46 @@ def test_a_close_is_seen_and_what_follows_is_nothing(one_by_one: bool) -> None:
     assert frames.closed
 
 
+SMALL = [
+    frame(opcode, b"\x88" * size, mask=mask)
+    for size in range(40) for mask in (b"", b"\x88\0\x88\0") for opcode in (0, 1, 15)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("opcode", [1, 8])
+@pytest.mark.parametrize("at", [0, 1, 2, 100, len(SMALL)])
+def test_runs_of_small_frames_end_where_one_by_one_they_do(opcode: int, at: int) -> None:
+    """Whatever stands behind, and a Close among them is seen."""
+    sent = [*SMALL[:at], frame(opcode, b"\x03\xe8", rsv=1), *SMALL[at:]]
+    for tail in (b"", b"\x81", b"\x82\x85abcdhell"):
+        whole, pieces = Frames(), Frames()
+        data = b"".join(sent) + tail
+        whole.feed(data)
+        for number in range(len(data)):
+            pieces.feed(data[number : number + 1])
+        assert (whole.between, whole.closing, whole.closed) == (pieces.between, pieces.closing, pieces.closed)
+        assert whole.closed == (opcode == 8)
+        assert whole.between == (opcode == 8 or not tail)
+
+
+@pytest.mark.parametrize("small", [b"\x82\x80abcd", b"\x82\x00", b"\x82\x9fabcd" + bytes(31)])
+def test_x09_a_flood_of_small_frames_holds_nobody_up(monkeypatch: pytest.MonkeyPatch, small: bytes) -> None:
+    """One read may hold a hundred thousand; looked at one by one they would stop the worker for 0.2 s."""
+    begun = 0
+    begin = Frames._begin
+
+    def counting(frames: Frames, data: bytes, at: int) -> int:
+        nonlocal begun
+        begun += 1
+        return begin(frames, data, at)
+
+    monkeypatch.setattr(Frames, "_begin", counting)
+    frames = Frames()
+    frames.feed(small * (256_000 // len(small)) + b"\x88\x00")
+    assert frames.closed
+    assert begun < 5
+
+
 def test_a_close_that_has_begun_is_no_whole_one() -> None:
     frames = Frames()
     frames.feed(frame(8, b"\x03\xe8")[:3])

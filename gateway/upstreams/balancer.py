@@ -18,6 +18,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 MAX_KNOWN_KEYS = 4_096
 """Keys whose order `Hash` remembers."""
+MAX_KEY = 64
+"""Bytes of a key beyond which its digest stands for it."""
 
 
 class Balancer(Protocol[T_co]):
@@ -110,6 +112,8 @@ class Hash(Generic[T]):
 
     def candidates(self, key: bytes) -> Iterator[T]:
         """The targets in the key's own order."""
+        if len(key) > MAX_KEY:
+            key = blake2b(key, digest_size=32).digest()  # it may be a header of a client's choice, and is remembered
         order = self._known.get(key)
         if order is None:
             if len(self._known) >= MAX_KNOWN_KEYS:

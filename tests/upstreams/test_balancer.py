@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from gateway.upstreams.balancer import MAX_KNOWN_KEYS, Balancer, Hash, LeastLoaded, RoundRobin
+from gateway.upstreams.balancer import MAX_KEY, MAX_KNOWN_KEYS, Balancer, Hash, LeastLoaded, RoundRobin
 
 
 def firsts(balancer: Balancer[str], count: int, key: bytes = b"") -> str:
@@ -129,3 +129,5 @@ def test_keys_of_strangers_take_no_memory_without_end() -> None:
         next(balancer.candidates(b"%d" % number))
     assert len(balancer._known) <= MAX_KNOWN_KEYS
     assert len(list(islice(balancer.candidates(b"1"), 5))) == 2
+    assert list(balancer.candidates(b"x" * 8000)) == list(balancer.candidates(b"x" * 8000))
+    assert max(map(len, balancer._known)) <= MAX_KEY
