@@ -374,7 +374,7 @@ class Config(Section):
     trusted_proxies: tuple[Network, ...] = ()
     """Networks whose X-Forwarded-* and Forwarded headers are passed on and appended to, and whose request ids are kept."""
     drain_delay: Duration = timedelta(0)
-    """Readiness is off this long before the listener closes."""
+    """Readiness is off this long before the listener closes: long enough for a balancer to notice."""
     drain_timeout: Duration = timedelta(seconds=25)
     """Longest wait at stop for requests in flight."""
     upstreams: Mapping[Annotated[str, Field(pattern=NAME_PATTERN)], Upstream] = Field(default_factory=dict)

@@ -58,6 +58,7 @@ class Acceptor:
         self._aside: asyncio.TimerHandle | None = None
         self._insists = 0
         self._paused = True
+        self._finishing = False
         self._retry: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[object]] = set()
         for sock in sockets:
@@ -85,12 +86,32 @@ class Acceptor:
             self._retry = None
         if self._paused and self._sockets and self._aside is None:
             self._paused = False
-            for sock in self._sockets:
+            for sock in list(self._sockets):
                 self._loop.add_reader(sock, self._accept, sock)
+                if self._finishing:  # its queue may be empty by now, and nothing would ever tell
+                    self._accept(sock)
+
+    def finish(self) -> None:
+        """
+        Accept who waits in the backlog already, as room allows, and stop listening.
+
+        They have been told that they are connected, and to close a listener resets them all.
+        """
+        self._finishing = True
+        self.pause()
+        if self._turn is not None:
+            self._turn.leave()
+            self._turn = None  # the others may have finished already
+        if self._aside is not None:
+            self._aside.cancel()
+            self._aside = None
+        self.resume()
 
     def close(self) -> None:
-        """Accept no more; the sockets are closed here (another process may hold them still)."""
+        """Accept no more, and give up who is not a protocol's yet; the sockets are closed here (others may hold them still)."""
         self.pause()
+        for task in self._tasks:
+            task.cancel()
         for timer in (self._retry, self._aside):
             if timer is not None:
                 timer.cancel()
@@ -104,16 +125,20 @@ class Acceptor:
         room = self._room() - len(self._tasks)
         if room <= 0:
             self.pause()
-        for _ in range(min(_BATCH, room)):
+        for _ in range(room if self._finishing else min(_BATCH, room)):
             if self._turn is not None and self._turn.is_others and not self._may_insist():
                 return
             try:
                 connection, name = sock.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            except BlockingIOError:
+                if self._finishing:
+                    self._loop.remove_reader(sock)
+                    self._sockets.remove(sock)
+                    sock.close()
                 return
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
-                    return  # accept(2): an error that was pending on the newcomer; there is none to serve
+                    continue  # accept(2): an error that was pending on the newcomer; there is none to serve
                 _log.error("accept.exhausted", extra={"facts": {"error": errno.errorcode.get(error.errno or 0, "")}})
                 self.pause()
                 self._retry = self._loop.call_later(RETRY, self.resume)
@@ -166,3 +191,6 @@ class Acceptor:
         except OSError:  # reset before we came to it, or no handshake: there is nobody to talk to
             self._door.leave(protocol)
             connection.close()
+        except asyncio.CancelledError:  # by `close`
+            connection.close()
+            raise

@@ -113,7 +113,7 @@ class Downstream(asyncio.Protocol):
         self._peer = self.edge.opened(self)
         self.transport.set_write_buffer_limits(high=WRITE_AHEAD)
         if self.edge.draining:
-            self._close()
+            self.drain()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop: the client is gone, and what it asked for is abandoned."""
@@ -563,7 +563,7 @@ class Downstream(asyncio.Protocol):
         if exchange.stream is not None:
             self.edge.streams.close(exchange.stream, "finished")
         reader = cast(RequestReader, self._reader)
-        closes = not reader.keep_alive or self.edge.draining
+        closes = not reader.keep_alive  # as its head said: a gateway that drains by now has another request to expect
         if not exchange.sent_all or (closes and self._buffer):
             self._linger()  # a client that is still sending would lose the answer to a reset
         elif closes or (self._eof and not self._buffer):
@@ -600,6 +600,8 @@ class Downstream(asyncio.Protocol):
 
     def expire(self) -> None:
         """The deadline has passed."""
+        if self._state == _HEAD and not (self._read_paused or self._buffer) and _waiting_in_kernel(self.transport):
+            return  # a request came in this very moment: closing would reset it unread
         self.deadline = 0.0
         if self._tunnel is not None:
             self._tunnel.expire()
@@ -806,12 +808,21 @@ class Downstream(asyncio.Protocol):
                 self.transport.resume_reading()
 
 
+def _waiting_in_kernel(transport: asyncio.Transport) -> int:
+    """Bytes of the client that nobody has read yet (tcp(7) SIOCINQ)."""
+    return _ask_kernel(transport, termios.FIONREAD)
+
+
 def _queued_in_kernel(transport: asyncio.Transport) -> int:
     """Bytes that the kernel still holds for the client, or that the client has not acknowledged (tcp(7) SIOCOUTQ)."""
+    return _ask_kernel(transport, termios.TIOCOUTQ)
+
+
+def _ask_kernel(transport: asyncio.Transport, question: int) -> int:
     sock = transport.get_extra_info("socket")
     try:
-        answer = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+        answer = fcntl.ioctl(sock.fileno(), question, b"\0\0\0\0")
     except (AttributeError, OSError):
         return 0
-    queued: int = struct.unpack("i", answer)[0]
-    return queued
+    size: int = struct.unpack("i", answer)[0]
+    return size

@@ -165,15 +165,20 @@ class Edge:
         self._tick()
 
     async def drain(self, timeout: float) -> None:
-        """Accept no more, let requests in flight finish for at most ``timeout`` seconds, then cut what is left."""
+        """
+        Accept who waits already and nobody else, let requests in flight finish for at most ``timeout`` seconds, cut the rest.
+        """
         self.draining = True
+        self.keepalive_timeout = min(self.keepalive_timeout, self.last_call)
         if self._acceptor is not None:
-            self._acceptor.close()
+            self._acceptor.finish()
         for connection in list(self._connections):
             connection.drain()
         end = self.loop.time() + timeout
-        while self._connections and self.loop.time() < end:  # noqa: ASYNC110 - connections need no event for a last wait
+        while (self._connections or self.handshakes) and self.loop.time() < end:  # noqa: ASYNC110 - connections need no event for a last wait
             await asyncio.sleep(0.02)
+        if self._acceptor is not None:
+            self._acceptor.close()
         for connection in list(self._connections):
             connection.cut()
         if self._timer is not None:

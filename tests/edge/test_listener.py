@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 
 import pytest
@@ -12,7 +13,7 @@ from gateway.edge import acceptor as acceptor_module
 from gateway.edge import listener
 from gateway.errors import StoreUnavailable
 from gateway.oauth.tokens import digest_access
-from tests.edge.rig import OK, Client, Rig, a_token, a_verdict, get, post
+from tests.edge.rig import OK, Client, OriginConnection, Rig, a_token, a_verdict, get, post
 
 
 def counted(rig: Rig, name: str) -> dict[str, float]:
@@ -133,6 +134,78 @@ async def test_f20_a_request_that_crosses_the_drain_is_answered(rig: Rig) -> Non
     await asking.assert_closed()
     await silent.assert_closed()
     await draining
+
+
+async def test_f20_who_waits_in_the_backlog_is_served(unstarted: Rig) -> None:
+    """To close a listener resets everybody whom the kernel has connected already, the requests that they sent included."""
+    rig = await unstarted.start(listen={"max_connections": 3})
+    held = [await rig.client() for _ in range(3)]
+    for client in held:
+        await client.assert_kept()
+    waiting = [await rig.client() for _ in range(20)]
+    for client in waiting:
+        await client.send(get("/public/x"))
+    draining = asyncio.create_task(rig.edge.drain(5))
+    for client in waiting:
+        answer = await client.response()
+        assert (answer.status, answer.one("connection")) == (200, b"close")
+        await client.assert_closed()
+    await draining
+    with pytest.raises(OSError):
+        await rig.client()
+    for client in held:
+        await client.assert_closed()
+
+
+async def test_f20_a_connection_that_was_just_accepted_is_served(rig: Rig) -> None:
+    """It is a task for a moment, and nobody's connection yet."""
+    sock = socket.create_connection(("127.0.0.1", rig.port))
+    sock.sendall(get("/public/x"))
+    acceptor = rig.edge._acceptor
+    assert acceptor is not None
+    acceptor._accept(acceptor._sockets[0])
+    assert (rig.edge.handshakes, rig.edge.connections) == (1, 0)
+    await rig.edge.drain(5)
+    answer = sock.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nConnection: close\r\n" in answer
+    sock.close()
+
+
+async def test_f20_an_answer_that_promised_to_go_on_does(rig: Rig) -> None:
+    """Its head was out before the stop: the client may send the next request, and that one's answer says that it was the last."""
+    release = asyncio.Event()
+
+    async def slowly(connection: OriginConnection) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha")
+        await release.wait()
+        await connection.send(b"lf")
+        await rig.origin.serve(connection)
+
+    rig.origin.script = slowly
+    client = await rig.client()
+    await client.send(get("/public/x"))
+    await client.until(b"ha")
+    draining = asyncio.create_task(rig.edge.drain(5))
+    await rig.eventually(lambda: rig.edge.draining)
+    release.set()
+    await client.until(b"lf")
+    answer = await client.ask(get("/public/y"))
+    assert (answer.status, answer.one("connection")) == (200, b"close")
+    await client.assert_closed()
+    await draining
+
+
+async def test_f20_a_request_that_comes_as_its_connection_is_about_to_close_is_answered(rig: Rig) -> None:
+    """Unread bytes in the kernel would make a reset of the close."""
+    client, down = await rig.connected()
+    await client.assert_kept()
+    sock = client.writer.get_extra_info("socket")
+    os.write(sock.fileno(), get("/public/x"))  # at once, without a turn of the loop
+    down.expire()
+    assert (await client.response()).status == 200
+    await client.assert_kept()
 
 
 async def test_f20_draining_ends_in_time(rig: Rig) -> None:
