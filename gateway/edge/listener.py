@@ -174,8 +174,14 @@ class Edge:
             self._acceptor.finish()
         for connection in list(self._connections):
             connection.drain()
-        end = self.loop.time() + timeout
-        while (self._connections or self.handshakes) and self.loop.time() < end:  # noqa: ASYNC110 - connections need no event for a last wait
+        began = self.loop.time()
+
+        def are_awaited() -> bool:
+            """A handshake that is not over after the last call is no better than a connection that stays silent."""
+            passed = self.loop.time() - began
+            return passed < timeout and bool(self._connections or (self.handshakes and passed < self.last_call))
+
+        while are_awaited():  # noqa: ASYNC110 - connections need no event for a last wait
             await asyncio.sleep(0.02)
         if self._acceptor is not None:
             self._acceptor.close()

@@ -89,14 +89,14 @@ def test_a_stop_waits_for_no_handshake_and_no_goodbye(
     gateway: Callable[..., Gateway], authority: Authority, workers: str
 ) -> None:
     """A client that says nothing, one in the middle of its hello, and one that reads nothing any more."""
-    running = gateway(GATEWAY_WORKERS=workers, GATEWAY_DRAIN_TIMEOUT="8s").start()
+    running = gateway(GATEWAY_WORKERS=workers, GATEWAY_DRAIN_TIMEOUT="30s").start()
     silent = [socket.create_connection(("127.0.0.1", running.port), 10) for _ in range(3)]
     silent[1].sendall(b"\x16\x03\x01")
     deaf = client_context(authority.ca_file).wrap_socket(silent[2], server_hostname="localhost")
     ask(running, authority, "/.well-known/oauth-authorization-server")
     began = time.monotonic()
-    assert running.end(signal.SIGTERM) == 0
-    assert seconds_since(began) < 7
+    assert running.end(signal.SIGTERM, 40) == 0
+    assert seconds_since(began) < 15
     deaf.close()
     for sock in silent:
         sock.close()
