@@ -14,6 +14,11 @@ from gateway.config.model import UpstreamTls
 MAX_DNS_REFRESH = timedelta(seconds=30)
 """A name that moved is followed within this time, whatever is configured."""
 
+_NOT_PASSED = frozenset((
+    "host", "authorization", "connection", "keep-alive", "te", "trailer", "upgrade", "expect", "proxy-authorization",
+    "proxy-connection", "http2-settings",
+))  # fmt: skip
+
 
 def balancing(draft: Draft) -> Iterator[Fault]:
     """Weights fit the targets, and ``hash_on`` is read by somebody."""
@@ -23,6 +28,9 @@ def balancing(draft: Draft) -> Iterator[Fault]:
             yield draft.fault(f"{weights} weights for {targets} targets: write one for each", "upstreams", name, "weights")
         if upstream.balance != "hash" and draft.is_set("upstreams", name, "hash_on"):
             yield draft.fault("nothing is hashed here: add balance: hash, or remove this", "upstreams", name, "hash_on")
+        elif upstream.hash_on.partition(":")[2].lower() in _NOT_PASSED:
+            message = "no request has this header when its target is chosen: take another one, or client"
+            yield draft.fault(message, "upstreams", name, "hash_on")
 
 
 def health(draft: Draft) -> Iterator[Fault]:

@@ -209,7 +209,7 @@ class Pool:
                 _, protocol = await self.connect(lambda: self.speak(self))
         except TimeoutError:
             failure = UpstreamTimeout(f"{self.name} did not accept a connection in time", sent=False)
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, ssl.SSLError, ValueError) as error:  # ValueError: a name that is no host
             failure = UpstreamError(f"{self.name} can't be reached: {explain(error)}", sent=False)
         # Before anybody hears of it: a next request may come of that, and has to have a task of its own.
         self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))

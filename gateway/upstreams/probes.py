@@ -47,7 +47,7 @@ async def can_connect(connect: Connect, timeout: float) -> bool:
     try:
         async with asyncio.timeout(timeout):
             transport, _ = await connect(asyncio.Protocol)
-    except (OSError, TimeoutError):
+    except (OSError, TimeoutError, ValueError):  # ValueError: a name that is no host
         return False
     cast(asyncio.Transport, transport).abort()
     return True
@@ -61,7 +61,7 @@ async def ask(connect: Connect, host: bytes, path: str, timeout: float) -> int:
         async with asyncio.timeout(timeout):
             transport, protocol = await connect(lambda: _Asker(request % (path.encode("ascii"), host)))
             return await cast(_Asker, protocol).status
-    except (OSError, TimeoutError):
+    except (OSError, TimeoutError, ValueError):  # ValueError: a name that is no host
         return 0
     finally:
         if transport is not None:

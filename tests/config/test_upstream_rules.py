@@ -41,6 +41,8 @@ def test_what_is_sound_passes(tmp_path: Path, line: str) -> None:
         ("balance: random", "4:14", "balance"),
         ("hash_on: client", "4:14", "nothing is hashed here"),
         ("hash_on: cookie:a", "4:14", "header:NAME"),
+        ("balance: hash\n    hash_on: 'header:Host'", "5:14", "no request has this header"),
+        ("balance: hash\n    hash_on: 'header:AUTHORIZATION'", "5:14", "no request has this header"),
         ("hash_on: 'header:a b'", "4:14", "header:NAME"),
         ("max_queue: -1", "4:16", "max_queue"),
         ("dns_refresh: 31s", "4:18", "30s or less"),

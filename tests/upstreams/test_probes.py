@@ -66,6 +66,16 @@ async def test_nobody_there_is_no_status() -> None:
     assert await ask(to(free_port()), b"api", "/", SOON) == 0
 
 
+async def test_a_name_that_is_no_host_is_no_status_and_no_connection() -> None:
+    """Not an exception that would end checks for good."""
+
+    async def connect(_factory: object) -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
+        return await asyncio.get_running_loop().create_connection(asyncio.Protocol, f"{'x' * 64}.example", 1)
+
+    assert await ask(connect, b"x", "/", 1.0) == 0
+    assert not await can_connect(connect, 1.0)
+
+
 async def test_a_connection_says_that_a_target_is_there(another: Start, hole: int) -> None:
     """Refused and hanging are both no."""
     origin = await another()
