@@ -11,7 +11,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.config.model import Config
@@ -59,7 +59,7 @@ class Kept:
 
 async def measure(
     count: int, tokens: int, *, route: Mapping[str, Any] | None = None, upstream: Mapping[str, Any] | None = None,
-    more: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None, clock: Callable[[], float] = time.perf_counter,
 ) -> float:  # fmt: skip
     """
     µs per exchange; ``tokens`` different ones take turns.
@@ -91,13 +91,13 @@ async def measure(
     ]
     receive, answer = down.data_received, up.data_received
     several = len(edge.groups["legacy"].pools) > 1
-    began = time.perf_counter()
+    began = clock()
     for number in range(count):
         receive(heads[number % tokens])
         if several:
             answer = down._exchange.up.data_received  # type: ignore[union-attr]
         answer(ANSWER)
-    return (time.perf_counter() - began) / count * 1e6
+    return (clock() - began) / count * 1e6
 
 
 def main() -> None:

@@ -68,6 +68,7 @@ def gateway(held: dict[str, socket.socket], folder: Callable[[], Path], store: V
     """The gateway, in one process."""
     ports = {name: sock.getsockname()[1] for name, sock in held.items()}
     running = ProbedGateway(folder(), {**plan(ports), "store": store.url})
+    running.store_port = store.port
     try:
         yield running.start()
         assert running.end() == 0

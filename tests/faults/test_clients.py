@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.edge.rig import Client, OriginConnection, chunk
-from tests.faults.arena import Arena, eventually
+from tests.faults.arena import Arena, eventually, gone
 
 Phase = Callable[[Arena, Client, str], Awaitable[None]]
 BIG = 64 * 2**20
@@ -24,7 +24,7 @@ async def obliging(connection: OriginConnection) -> None:
                 await connection.send(b"x" * 65536)
         case b"hesitant":  # half of a chunked answer
             await connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunk(b"first"))
-    await connection.rest()
+    await gone(connection)
 
 
 async def _nothing(arena: Arena, client: Client, path: str) -> None:
@@ -136,7 +136,7 @@ async def test_a_client_that_only_shut_its_sending_side_is_answered(arena: Arena
         request = await connection.request()
         await asked.wait()
         await connection.send(arena.wild.answer(request))  # type: ignore[operator]
-        await connection.rest()
+        await gone(connection)
 
     arena.wild.script = script
     async with arena.unharmed():

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.edge.rig import Client, get
-from tests.faults.arena import Arena, ProbedGateway, eventually, eventually_async, plan
+from tests.edge.rig import Client, OriginConnection, get
+from tests.faults.arena import Arena, ProbedGateway, eventually, eventually_async, gone, plan
 from tests.servers import ValkeyServer
 from tests.store.proxy import Proxy
 
@@ -129,11 +129,11 @@ async def test_f23_the_wall_clock_jumps_and_no_deadline_does(arena: Arena, secon
     gateway = arena.gateway
     asked = asyncio.Event()
 
-    async def script(connection: object) -> None:
-        request = await connection.request()  # type: ignore[attr-defined]
+    async def script(connection: OriginConnection) -> None:
+        request = await connection.request()
         await asked.wait()
-        await connection.send(arena.wild.answer(request))  # type: ignore[attr-defined, operator]
-        await connection.rest()  # type: ignore[attr-defined]
+        await connection.send(arena.wild.answer(request))  # type: ignore[operator]
+        await gone(connection)
 
     arena.wild.script = script
     async with arena.unharmed() as others:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from dataclasses import dataclass
 
 import pytest
 
 from tests.edge.rig import OriginConnection, Script, chunk
-from tests.faults.arena import Arena, Outcome, eventually
+from tests.faults.arena import Arena, Outcome, eventually, eventually_async, gone
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 BY_LENGTH = HEAD + b"Content-Length: 100000\r\n\r\n" + b"x" * 50_000
@@ -26,7 +27,7 @@ def says(*pieces: bytes, then: str = "waits") -> Script:
         await connection.send(*pieces)
         if then != "waits":
             {"closes": connection.close, "ends": connection.end, "resets": connection.reset}[then]()
-        await connection.rest()
+        await gone(connection)
 
     return script
 
@@ -44,7 +45,7 @@ async def drips(connection: OriginConnection) -> None:
     for _ in range(5):
         await asyncio.sleep(0.05)
         await connection.send(b"x")
-    await connection.rest()
+    await gone(connection)
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ async def test_f14_nobody_gets_an_answer_that_came_unasked(arena: Arena) -> None
         await connection.request()
         await connection.send(WHOLE)
         await connection.send(STRAY)
-        await connection.rest()
+        await gone(connection)
 
     arena.wild.script = script
     async with arena.unharmed():
@@ -123,7 +124,7 @@ async def test_s17_an_answer_before_the_request_is_whole(arena: Arena) -> None:
     async def script(connection: OriginConnection) -> None:
         await connection.head()
         await connection.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
-        await connection.rest()
+        await gone(connection)
 
     arena.wild.script = script
     async with arena.unharmed():
@@ -162,16 +163,49 @@ async def test_f27_an_upstream_that_never_reads_stops_its_clients_and_nothing_gr
         assert await asyncio.to_thread(arena.gateway.memory) - before < 10 * 2**20
 
 
-async def test_one_dead_target_among_three_costs_no_get(arena: Arena) -> None:
-    """Nothing was sent to it, so another one is asked."""
+async def test_one_that_refuses_among_three_costs_no_get(arena: Arena) -> None:
+    """F17: nothing was sent to it, so another one is asked."""
     async with arena.unharmed():
         found = await arena.outcomes(arena.get(f"/one-dead/{number}") for number in range(60))
         assert found == [200] * 60
     assert len(arena.second.requests) + len(arena.third.requests) == 60
 
 
+@pytest.mark.parametrize("script", [says(then="resets"), says(then="closes"), says()], ids=["resets", "closes", "hangs"])
+async def test_one_dead_among_three_is_left_out_and_comes_back(arena: Arena, script: Script) -> None:
+    """
+    It accepts and then fails: after a few requests it gets next to none, and once it is well it has its share again.
+
+    While it is out one request now and then finds out about it; that one may fail, and no other.
+    """
+    arena.wild.script = script
+    async with arena.unharmed():
+        await eventually_async(lambda: _left_out(arena))
+        tried, began = len(arena.wild.connections), time.monotonic()
+        found = [await arena.outcome(arena.get(f"/three/{number}")) for number in range(30)]
+        tried = len(arena.wild.connections) - tried
+        assert found.count(200) >= 30 - tried
+        assert tried <= 1 + (time.monotonic() - began)
+        arena.wild.script = arena.wild.serve
+        await eventually_async(lambda: _well_again(arena))
+        await arena.wild.stop()
+
+
+async def _left_out(arena: Arena) -> bool:
+    """Ten requests in a row are served, and the dead one has seen none of them."""
+    had = len(arena.wild.connections)
+    found = [await arena.outcome(arena.get("/three/x")) for _ in range(10)]
+    return found == [200] * 10 and len(arena.wild.connections) == had
+
+
+async def _well_again(arena: Arena) -> bool:
+    had = len(arena.wild.requests)
+    found = [await arena.outcome(arena.get("/three/x")) for _ in range(9)]
+    return found == [200] * 9 and len(arena.wild.requests) == had + 3
+
+
 async def test_memory_stays_flat_whatever_upstreams_do(arena: Arena) -> None:
-    """Faults drawn by lot: buffers may grow at first, but in the end four hundred requests more cost less than 80 KB."""
+    """Faults drawn by lot: buffers may grow at first, but in the end four hundred requests more cost less than 150 KB."""
     rng = random.Random(9112)
     quick = [fault for fault in FAULTS if fault.path == "/wild/"]
 
