@@ -125,8 +125,11 @@ def served(methods: tuple[str, ...]) -> frozenset[str]:
 
 
 def addresses(draft: Draft) -> Iterator[Fault]:
-    """Who is allowed by name is not denied as well."""
+    """Who is allowed by name is not denied as well, and who names nobody does not mean everybody."""
     for number, route in draft.routes:
+        for key in ("ip_allow", "scopes_any"):
+            if key in route.model_fields_set and not getattr(route, key):
+                yield draft.fault("an empty list keeps nobody out: list some, or remove the key", "routes", number, key)
         for position, allowed in enumerate(route.ip_allow):
             if any(_covers(denied, allowed) for denied in route.ip_deny):
                 message = "ip_deny names these addresses too, and wins: remove one of the two"

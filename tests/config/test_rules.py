@@ -44,6 +44,8 @@ def check(folder: Path, text: str, fault: str) -> None:
         ("{path: /a%2Fb, upstream: legacy}", "7:12: routes[1].path: %2F can be read in two ways"),
         ("{path: /a%2Fb, upstream: legacy, allow: [encoded_slash]}", ""),
         ("{path: '/a?b', upstream: legacy}", "7:12: routes[1].path: a route matches the path alone"),
+        ("{path: /a, upstream: legacy, ip_allow: []}", "7:44: routes[1].ip_allow: an empty list keeps nobody out"),
+        ("{path: /a, upstream: legacy, scopes_any: []}", "7:46: routes[1].scopes_any: an empty list keeps nobody out"),
         ("{path: /a, upstream: legacy, ip_allow: [10.1.0.0/16], ip_deny: [10.0.0.0/8]}", "7:45: routes[1].ip_allow[0]: ip_deny names"),
         ("{path: /a, upstream: legacy, ip_allow: [10.0.0.0/8, '::/0'], ip_deny: [10.1.0.0/16, 0.0.0.0/32]}", ""),
         ("{path: /a, upstream: legacy, ip_deny: [10.0.0.1/8]}", "7:44: routes[1].ip_deny[0]: the address has bits beyond"),
