@@ -171,7 +171,7 @@ class OriginNotAllowed(GatewayError):
 
     status = 403
     code = "origin_not_allowed"
-    title = "The route takes no requests from this web origin"
+    title = "The route's cors does not name this web origin"
 
 
 # --- may this request pass -----------------------------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
 from gateway.config import fields, values
+from gateway.config.elsewhere import known_as
 from gateway.config.nodes import Node as Root
 from gateway.config.nodes import Path, Scalar, find, present
 from gateway.config.overrides import closest, suggest
@@ -46,7 +48,7 @@ def phrase(error: ErrorDetails, root: Root) -> str:
     node = find(root, place)
     if kind == "extra_forbidden":
         section = fields.section_of(fields.type_at(place[:-1]))
-        return "unknown key" + (suggest(str(place[-1]), section.model_fields) if section else "")
+        return "unknown key" + (_hint(str(place[-1]), section.model_fields) if section else "")
     if kind == "missing":
         return f'"{error["loc"][-1]}" is missing{_meaning(place[:-1], str(error["loc"][-1]))}'
     if isinstance(node, Scalar) and node.value() is None and kind not in ("value_error",):
@@ -54,6 +56,10 @@ def phrase(error: ErrorDetails, root: Root) -> str:
     if kind in _TYPES:
         return _TYPES[kind]
     return _constraint(kind, context, node) or error["msg"].removeprefix("Value error, ")
+
+
+def _hint(written: str, known: Mapping[str, Any]) -> str:
+    return known_as(written, known) or suggest(written, known)
 
 
 def _constraint(kind: str, context: dict[str, Any], node: Root | None) -> str:

@@ -58,8 +58,8 @@ def reach(draft: Draft) -> Iterator[Fault]:
         other = next(kept_out(route, whole, draft.upstreams), None)
         if other is not None:
             message = (
-                f"requests for {sent_path(other)} could reach its upstream by this route, past {other.path}, which asks more: "
-                "they are 404" + _at_other_hosts(route, other)
+                f"this route could send requests to {sent_path(other)}, past the route {other.path}, which asks more: "
+                "those are 404" + _at_other_hosts(route, other)
             )
             yield draft.warning(message, "routes", number, "path")
 

@@ -118,7 +118,7 @@ def test_p17_a_way_around_another_route_is_warned_of(tmp_path: Path, one: str, o
     found = [line for line in warnings(tmp_path, text) if "which asks more" in line]
     assert len(found) == warned
     if warned:
-        assert found[0].startswith("config.yaml:6:12: routes[0].path: requests for /")
+        assert found[0].startswith("config.yaml:6:12: routes[0].path: this route could send requests to /")
 
 
 def test_p17_another_name_for_the_same_target_is_the_same_upstream(tmp_path: Path) -> None:
