@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import socket
 import ssl
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from gateway.ops.certificates import Certificates
 from gateway.ops.health import Health
 from gateway.ops.listening import close_all
 from gateway.ops.process import open_descriptors
-from gateway.ops.stopping import Stop
+from gateway.ops.stopping import TO_STOP, Stop
 from gateway.ops.supervisor import Supervisor
 from gateway.store.connect import connect
 from gateway.telemetry.metrics import Registry, Snapshot
@@ -89,7 +88,7 @@ def alone(setting: Setting) -> int:
 
 async def _alone(setting: Setting) -> int:
     config, stop, registry = setting.config, Stop(), Registry()
-    stop.listen(asyncio.get_running_loop(), signal.SIGTERM, signal.SIGINT)
+    stop.listen(asyncio.get_running_loop(), *TO_STOP)
     certificates = certificates_of(config)
     worker = Worker(config, socket_path=setting.socket_path, registry=registry, certificates=certificates)
     health = Health(lambda: answers(worker.redis))
@@ -152,7 +151,7 @@ def supervised(setting: Setting) -> int:
     )  # fmt: skip
     admin = _admin(config, health, family.collect)
     stop = Stop()
-    stop.listen(loop, signal.SIGTERM, signal.SIGINT)
+    stop.listen(loop, *TO_STOP)
     try:
         loop.run_until_complete(admin.start(setting.admin))
         tasks = [loop.create_task(_keep_running(setting.store)), loop.create_task(_stop_family(setting, health, stop, family))]

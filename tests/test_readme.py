@@ -16,6 +16,7 @@ from tests.servers import free_port, wait_for
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+PAGES = sorted((ROOT / "docs").glob("*.md"))
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
@@ -104,9 +105,30 @@ def test_the_first_screen_has_both_commands() -> None:
     assert "make test" in first
 
 
-def test_every_link_to_a_file_leads_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", ["README.md", *(str(page.relative_to(ROOT)) for page in PAGES)])
+def test_every_link_to_a_file_leads_somewhere(page: str) -> None:
+    """And to a heading that is there."""
+    for target, heading in re.findall(r"\]\(([^)#]*)(?:#([^)]+))?\)", (ROOT / page).read_text()):
+        found = (ROOT / page).parent / target if target else ROOT / page
+        assert target.startswith("https://") or found.exists(), target
+        headings = re.findall(r"^#+ (.*)$", found.read_text(), re.MULTILINE) if heading else []
+        assert not heading or heading in [re.sub(r"[^a-z0-9 -]", "", one.lower()).replace(" ", "-") for one in headings], heading
+
+
+def test_where_next_leads_to_every_page() -> None:
+    assert {f"docs/{page.name}" for page in PAGES} <= set(re.findall(r"\]\(([^)#]+)\)", README))
+
+
+def test_coming_from_elsewhere_names_keys_that_exist() -> None:
+    """Written with their place."""
+    from gateway.config import fields
+
+    page = (ROOT / "docs" / "coming-from.md").read_text()
+    named = re.findall(r"`((?:routes\[\]|upstreams\.NAME|listen)\.[a-z_.\[\]]+)", page)
+    assert len(named) > 20
+    for place in named:
+        path = [0 if part == "0" else part for part in place.replace("[]", ".0").split(".")]
+        assert fields.type_at(path) is not None, place
 
 
 def test_the_yaml_block_is_a_sound_configuration(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ def fork(run: Callable[[], int], *, keep: Collection[int] | None = None, death: 
     """
     Run a function in a child that gets ``death`` when this process ends; its result is the child's exit code.
 
-    No event loop may run in the calling thread and no other thread may exist.  The child ignores SIGINT: a terminal's Ctrl-C
-    goes to the whole group, and it is the parent who decides then.
+    No event loop may run in the calling thread and no other thread may exist.  The child ignores SIGINT and SIGHUP: a terminal's
+    Ctrl-C or end goes to the whole group, and it is the parent who decides then.
 
     Args:
         run: The child's work.
@@ -71,7 +71,8 @@ def _forget_signals() -> None:
     signal.set_wakeup_fd(-1)
     for number in _HELD:
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def die_with(parent: int, death: signal.Signals) -> None:

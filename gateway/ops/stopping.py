@@ -1,10 +1,13 @@
-"""SIGTERM and SIGINT: the first asks to drain, the second to end at once."""
+"""Signals that end the gateway: the first asks to drain, the second to end at once."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 from collections.abc import Coroutine
+
+TO_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""SIGHUP too: a terminal that closes, or a hand used to nginx; by itself it would kill, in the middle of answers."""
 
 
 class Stop:
@@ -21,8 +24,10 @@ class Stop:
         self.forced = asyncio.Event()
 
     def listen(self, loop: asyncio.AbstractEventLoop, *numbers: signal.Signals) -> None:
-        """Hear these signals from now on."""
+        """Hear these signals from now on, but for SIGHUP under nohup, which has it ignored."""
         for number in numbers:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             loop.add_signal_handler(number, self.ask)
 
     def ask(self) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from authlib.integrations.httpx_client import OAuth2Client
 from oauthlib.oauth2 import BackendApplicationClient
@@ -19,6 +21,7 @@ from requests_oauthlib import OAuth2Session
 from tests.blackbox import ANSWER, Gateway
 
 NODE = Path(__file__).parent / "node"
+CLIENTS = (Path(__file__).parents[2] / "docs" / "clients.md").read_text()
 Credential = dict[str, str]
 _count = itertools.count()
 
@@ -41,6 +44,18 @@ def test_authlib(gateway: Gateway, client: Credential) -> None:
         assert introspected.json()["active"] is True
         assert session.revoke_token(f"{gateway.url}/v1/oauth/revoke", token=second["access_token"]).status_code == 200
         assert session.get(f"{gateway.url}/v1/resource").status_code == 401
+
+
+def test_private_key_jwt_as_docs_clients_md_has_it(gateway: Gateway) -> None:
+    """Both blocks, run as they stand: httpx with joserfc, then Authlib, twice, with what the first one registered."""
+    plain, authlib = re.findall(r"^```python\n(.*?)^```$", CLIENTS, re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {}
+    exec(plain.replace("http://127.0.0.1:8080", gateway.url) + authlib, names)
+    method = names["Signed"](names["server"]["issuer"])
+    with OAuth2Client(names["client_id"], names["key"], token_endpoint_auth_method=method) as session:
+        tokens = [session.fetch_token(f"{gateway.url}/v1/oauth/token", grant_type="client_credentials") for _ in range(2)]
+    for token in (names["token"], *(answer["access_token"] for answer in tokens)):
+        assert httpx.get(f"{gateway.url}/v1/resource", headers={"Authorization": f"Bearer {token}"}).content == ANSWER
 
 
 def test_requests_oauthlib(gateway: Gateway, client: Credential, monkeypatch: pytest.MonkeyPatch) -> None:

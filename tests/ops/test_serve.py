@@ -165,9 +165,12 @@ def slow() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_request_in_flight_is_finished_before_the_end(gateway: Make, valkey: ValkeyServer, slow: str, workers: int) -> None:
-    """F20: not ready, no new connections, the answer arrives, exit 0."""
+def test_a_request_in_flight_is_finished_before_the_end(
+    gateway: Make, valkey: ValkeyServer, slow: str, workers: int, number: signal.Signals
+) -> None:
+    """F20: not ready, no new connections, the answer arrives, exit 0; also for who expects SIGHUP to reload."""
     running = gateway(
         GATEWAY_STORE__URL=valkey.url, GATEWAY_UPSTREAMS__LEGACY__TARGETS=slow, GATEWAY_WORKERS=str(workers)
     ).start()
@@ -175,7 +178,7 @@ def test_a_request_in_flight_is_finished_before_the_end(gateway: Make, valkey: V
     client = threading.Thread(target=lambda: answers.append(running.ask("GET", "/public/x")))
     client.start()
     assert _Slow.arrived.wait(10)
-    running.signal(signal.SIGTERM)
+    running.signal(number)
     wait_for(lambda: _refused(running.port))
     assert running.ready() == 503
     assert not running.ended

@@ -47,3 +47,13 @@ async def test_what_the_work_raises_is_raised() -> None:
 
     with pytest.raises(OSError, match="boom"):
         await Stop().unless_forced(work())
+
+
+async def test_nohup_stays_what_it_is() -> None:
+    """A SIGHUP that is ignored from outside is not heard."""
+    before, stop = signal.signal(signal.SIGHUP, signal.SIG_IGN), Stop()
+    try:
+        stop.listen(asyncio.get_running_loop(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
