@@ -342,7 +342,8 @@ class Route(Section):
     """
     Fewest bytes per second of a request's body, averaged from its sixth second on over the time in which we were ready to
     read, until the answer begins; slower is 408.  A client that reads its answer more slowly than this over
-    timeouts.between_bytes is cut off.  0B turns it off, for what trickles by design; on a route with ``streams`` there is none.
+    timeouts.between_bytes is cut off, or over 5s where its target has no connection left for others.  0B turns it off, for
+    what trickles by design; on a route with ``streams`` there is none.
     """
     timeouts: Timeouts = Timeouts()
     """How long we wait for the upstream."""

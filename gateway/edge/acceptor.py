@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 from gateway.edge.door import Door
 from gateway.edge.turns import ASIDE, INSISTENCE, Turn
+from gateway.upstreams.connecting import EXHAUSTED
 
 RETRY = 1.0
 """Seconds until accepting is tried again after the process ran out of descriptors or memory."""
 _BATCH = 64
 _NEVER = 3600.0
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 _log = logging.getLogger("gateway.edge")
 
@@ -137,7 +137,7 @@ class Acceptor:
                     sock.close()
                 return
             except OSError as error:
-                if error.errno not in _EXHAUSTED:
+                if error.errno not in EXHAUSTED:
                     continue  # accept(2): an error that was pending on the newcomer; there is none to serve
                 _log.error("accept.exhausted", extra={"facts": {"error": errno.errorcode.get(error.errno or 0, "")}})
                 self.pause()

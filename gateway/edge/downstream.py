@@ -20,7 +20,7 @@ from gateway.cors import requested_method, without_cors
 from gateway.edge.body import InboundBody
 from gateway.edge.exchange import WRITE_AHEAD, Exchange
 from gateway.edge.head import MAX_HEAD, Peer, RequestReader, ResponseReader
-from gateway.edge.pace import Pace
+from gateway.edge.pace import Pace, Reading
 from gateway.edge.refuse import render
 from gateway.edge.streaming import admit, began, ended, find_handshake, switching
 from gateway.edge.target import MAX_TARGET, Target, check_method, host_name, origin_form
@@ -70,7 +70,7 @@ class Downstream(asyncio.Protocol):
 
     __slots__ = (
         "_buffer", "_eof", "_exchange", "_handshake", "_host", "_host_name", "_inbound", "_left", "_match", "_peer", "_reader",
-        "_read_paused", "_started", "_state", "_target", "_tunnel", "_unsent", "deadline", "edge", "transport", "write_paused",
+        "_read_paused", "_started", "_state", "_target", "_tunnel", "_reading", "deadline", "edge", "transport", "write_paused",
     )  # fmt: skip
 
     def __init__(self, edge: Edge) -> None:
@@ -95,8 +95,8 @@ class Downstream(asyncio.Protocol):
         self._started = 0.0
         self._eof = False
         self._read_paused = False
-        self._unsent = 0
-        """What the slow client had not taken when it was looked at last, bytes."""
+        self._reading = cast(Reading, None)
+        """How fast the client reads, once it was slow."""
         self.write_paused = False
         """Whether the client reads slowly: answers wait here."""
 
@@ -147,15 +147,22 @@ class Downstream(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads slowly: so does the gateway from the upstream."""
         self.write_paused = True
-        self._unsent = self._owed()
-        if self._exchange is not None and self._exchange.up is not None:
-            self._exchange.up.transport.pause_reading()
+        now = self.edge.loop.time()
+        self._reading = Reading(self._owed(), now)
+        exchange = self._exchange
+        if exchange is not None and exchange.up is not None:
+            exchange.up.transport.pause_reading()
+            if exchange.answered:
+                self.deadline = Reading.look(now, exchange.match.route.between_bytes)
 
     def resume_writing(self) -> None:
         """The client keeps up again."""
         self.write_paused = False
-        if self._exchange is not None and self._exchange.up is not None:
-            self._exchange.up.transport.resume_reading()
+        exchange = self._exchange
+        if exchange is not None and exchange.up is not None:
+            exchange.up.transport.resume_reading()
+            if exchange.answered:
+                self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
         else:
             self._continue()
 
@@ -513,12 +520,13 @@ class Downstream(asyncio.Protocol):
         reader = cast(RequestReader, self._reader)
         if not (delimited and exchange.sent_all) or self.edge.draining:
             reader.keep_alive = False
+        # Before the write, which may find the client slow.
+        self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
         if length is not None and reader.keep_alive and not exchange.http10 and exchange.match.route.cors is None:
             plain = answer.plain if answer.dated else b"%b%b\r\n" % (answer.plain, self.edge.date_line)
             self.transport.write(plain + body if body else plain)
         else:
             self._write_other_head(exchange, answer, length, body, chunked=chunked)
-        self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
 
     def _write_other_head(
         self, exchange: Exchange, answer: ResponseReader, length: int | None, body: bytes, *, chunked: bool
@@ -544,12 +552,13 @@ class Downstream(asyncio.Protocol):
         """Pass a piece of the answer's content on."""
         exchange.sent += len(data)
         if self.write_paused:
-            self._unsent += len(data)
+            self._reading.add(len(data))
+        else:
+            self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
         if chunked:
             self.transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
         else:
             self.transport.write(data)
-        self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
 
     def finish(self, exchange: Exchange, *, chunked: bool) -> None:
         """The answer is complete: end it, note it, and go on with the next request."""
@@ -629,14 +638,15 @@ class Downstream(asyncio.Protocol):
             self._close() if self._state == _HEAD else self._end()
 
     def _expire_slow_reader(self, exchange: Exchange) -> None:
-        """While the client is slow the deadline is the client's: it may go on for as long as it takes enough in each turn."""
-        route = exchange.match.route
-        unsent = self._owed()
-        if self._unsent - unsent >= max(1, route.min_body_rate * route.between_bytes):
-            self._unsent = unsent
-            self.deadline = self.edge.loop.time() + route.between_bytes
-        else:
+        """While the client is slow the deadline is the client's: it may go on for as long as it takes enough."""
+        route, now = exchange.match.route, self.edge.loop.time()
+        needed = exchange.up is not None and exchange.up.pool.full
+        if self._reading.is_late(
+            self._owed(), now, rate=route.min_body_rate, between_bytes=route.between_bytes, needed=needed
+        ):
             self._give_up(exchange)
+        else:
+            self.deadline = Reading.look(now, route.between_bytes)
 
     def _give_up(self, exchange: Exchange) -> None:
         """Cut a client that does not read, and have the kernel forget what it holds for it: megabytes, and for how long?"""

@@ -287,7 +287,7 @@ class Edge:
         if stream is None or not stream.lasts:
             stats.latency.observe(seconds)
         stats.count(exchange.status)
-        path = exchange.asked.partition(b"?")[0].decode("ascii")
+        path = exchange.asked.partition(b"?")[0].decode("ascii")[:512]
         self._access_log.add(
             peer.address, exchange.match.method, path, exchange.status, seconds, route.name, exchange.permit.client_id,
             exchange.upstream_name, exchange.request_id, exchange.received, exchange.sent, refusal,

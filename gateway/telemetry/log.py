@@ -23,6 +23,8 @@ from datetime import UTC, datetime
 Facts = Mapping[str, object]
 Format = Callable[[logging.LogRecord, Facts], str]
 
+MAX_INFO = 200
+"""Events a second, below warnings, that are written; the others are counted."""
 _MAX_LINE = 4096
 """Bytes; a pipe takes up to PIPE_BUF (4096 on Linux) in one piece, so lines of several processes never mix."""
 
@@ -35,9 +37,14 @@ class EventHandler(logging.Handler):
         self._fd = _private(fd)
         self._form = form
         self._dropped = 0
+        self._second = 0
+        self._left = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write or drop one event."""
+        if record.levelno <= logging.INFO and not self._may_say(int(record.created)):
+            self._dropped += 1
+            return
         facts = dict(facts_of(record))
         if self._dropped:
             facts["lines_dropped"] = self._dropped
@@ -50,6 +57,13 @@ class EventHandler(logging.Handler):
             self._dropped += 1
         else:
             self._dropped = 0
+
+    def _may_say(self, second: int) -> bool:
+        """Whether this second has room for an event that strangers can cause, as a refused request is one (X14)."""
+        if second != self._second:
+            self._second, self._left = second, MAX_INFO
+        self._left -= 1
+        return self._left >= 0
 
 
 class Sparingly:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from gateway.config.address import Target
 from gateway.config.model import UpstreamTls
 from gateway.upstreams.ports import Connect
 
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Errors that say that this machine, and not the other side, has nothing left for one more connection."""
 CLOSING = 1.0
 """Seconds that the end of a TLS connection waits for the other side's close_notify."""
 

@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, cast
 
 from gateway.errors import GatewayError, Overloaded, UpstreamError, UpstreamTimeout
+from gateway.upstreams.connecting import EXHAUSTED
 from gateway.upstreams.ports import Attempts, Connect, Connection, Exchange, Speaker
 
 if TYPE_CHECKING:  # each holds the other by design
@@ -210,7 +211,10 @@ class Pool:
         except TimeoutError:
             failure = UpstreamTimeout(f"{self.name} did not accept a connection in time", sent=False)
         except (OSError, ssl.SSLError, ValueError) as error:  # ValueError: a name that is no host
-            failure = UpstreamError(f"{self.name} can't be reached: {explain(error)}", sent=False)
+            if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno in EXHAUSTED:
+                failure = Overloaded(reason=f"no descriptor or memory is left to connect to {self.name}")
+            else:
+                failure = UpstreamError(f"{self.name} can't be reached: {explain(error)}", sent=False)
         # Before anybody hears of it: a next request may come of that, and has to have a task of its own.
         self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
         up = cast("Connection | None", protocol)
@@ -223,10 +227,15 @@ class Pool:
     def _refuse_one(self, failure: GatewayError) -> None:
         while self._waiting:
             exchange = self._waiting.popleft()
-            if not exchange.over:
+            if exchange.over:
+                continue
+            if isinstance(failure, Overloaded):  # no other address would help
+                exchange.fail(failure)
+            else:
                 self.group.unreachable(self, exchange, failure)
-                break
-        self.group.not_connected(self, failure)
+            break
+        if not isinstance(failure, Overloaded):  # the address did nothing wrong
+            self.group.not_connected(self, failure)
         self._grow()
 
 

@@ -21,7 +21,11 @@ async def main(upstream: str) -> None:
     """Print the port, serve until stdin ends."""
     config = Config.model_validate({
         "upstreams": {"a": {"targets": [f"http://127.0.0.1:{upstream}"]}},
-        "routes": [{"path": "/public/", "upstream": "a", "public": True}],
+        "listen": {"head_timeout": "30s"},
+        "routes": [
+            {"path": "/public/", "upstream": "a", "public": True},
+            {"path": "/limited/", "upstream": "a", "public": True, "max_body": "1MiB"},
+        ],
     })  # fmt: skip
     registry = Registry()
     log = AccessLog(os.open(os.devnull, os.O_WRONLY), registry, readable=False)

@@ -13,7 +13,7 @@ import pytest
 from gateway.edge import pace
 from gateway.edge.downstream import Downstream
 from tests.edge.frames import echo, hello, text
-from tests.edge.rig import Client, OriginConnection, Rig, chunk, get, post, post_chunked
+from tests.edge.rig import OK, Client, OriginConnection, Rig, chunk, get, post, post_chunked
 
 MIB = 2**20
 UVLOOP_READ = 256_000
@@ -232,6 +232,38 @@ async def test_x03_a_reader_below_the_minimum_rate_is_cut(unstarted: Rig) -> Non
     assert 0 < got < 24 * MIB
     await rig.eventually(lambda: rig.edge.connections == 0)
     assert rig.logged()[-1]["refusal"] == "client_timeout"
+
+
+@pytest.mark.usefixtures("little_grace")
+async def test_x03_slow_readers_give_way_to_others_who_need_their_connections(unstarted: Rig) -> None:
+    """They hold all there are, and would for a minute."""
+    rig = await unstarted.start(routes=[a_route()], upstream={"max_connections": 3})
+    rig.origin.answer = lambda request: large(24 * MIB) if request.target == b"/slow/large" else OK
+    readers = [await rig.connected() for _ in range(3)]
+    for client, down in readers:
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await client.send(get("/slow/large"))
+        await rig.eventually(lambda down=down: down.write_paused)
+    assert (await (await rig.client()).ask(get("/slow/x"))).status == 200
+    await rig.eventually(lambda: rig.edge.groups["a"].pools[0].open <= 3)
+
+
+@pytest.mark.usefixtures("little_grace")
+async def test_x03_nobody_is_hurried_without_need(unstarted: Rig) -> None:
+    """A player with a full buffer goes on when it likes, and so do its deadlines."""
+    rig = await unstarted.start(routes=[a_route()])
+    rig.origin.answer = large(24 * MIB)
+    client, down = await rig.connected()
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await client.send(get("/slow/large"))
+    await rig.eventually(lambda: down.write_paused)
+    first = down.deadline
+    await rig.eventually(lambda: down.deadline > first)
+    client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+    head = await client.until(b"\r\n\r\n")
+    assert b" 200 " in head
+    assert len(await client.exactly(24 * MIB)) == 24 * MIB
+    await rig.eventually(lambda: down._exchange is None)
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 67108864", "Transfer-Encoding: chunked"])

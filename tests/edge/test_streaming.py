@@ -23,6 +23,16 @@ class EdgeProcess:
     def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
         self._process = process
         self.port = port
+        self.pid = process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether nothing has ended it."""
+        return self._process.returncode is None
+
+    def forget_peak(self) -> None:
+        """Let ``VmHWM`` begin anew (proc(5))."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
 
     def memory(self, key: str) -> int:
         """``VmRSS`` now or its peak ``VmHWM``, bytes."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.telemetry.log import EventHandler, as_json, readable
+from gateway.telemetry.log import MAX_INFO, EventHandler, as_json, readable
 
 
 @pytest.fixture
@@ -44,6 +44,25 @@ def test_control_characters_of_a_fact_are_escaped(pipe: tuple[int, int], form: o
     written = os.read(pipe[0], 65536)
     assert written.count(b"\n") == 1
     assert not any(byte < 0x20 or byte > 0x7E for byte in written.rstrip(b"\n"))
+
+
+def test_x14_a_flood_of_events_is_sampled_and_what_is_lost_is_counted(pipe: tuple[int, int]) -> None:
+    """Strangers can cause an event a request; warnings are ours, and all of them pass."""
+    handler = EventHandler(pipe[1], as_json)
+
+    def say(level: int, second: float) -> None:
+        record = a_record("request.refused", "gateway.edge")
+        record.levelno, record.created = level, second
+        handler.handle(record)
+
+    for _ in range(MAX_INFO + 50):
+        say(logging.INFO, 7.5)
+    assert os.read(pipe[0], 1 << 20).count(b"\n") == MAX_INFO
+    say(logging.WARNING, 7.6)
+    say(logging.INFO, 8.0)
+    warning, info = map(json.loads, os.read(pipe[0], 65536).splitlines())
+    assert warning["lines_dropped"] == 50
+    assert "lines_dropped" not in info
 
 
 def test_a_long_event_is_cut_to_what_a_pipe_takes_in_one_piece(pipe: tuple[int, int]) -> None:
