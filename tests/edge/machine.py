@@ -114,6 +114,8 @@ class Answer:
     good: bool = True
     ends: bool = False
     """The connection's orderly end is the answer's."""
+    last: bool = False
+    """It says that its connection takes no further request."""
     sent: int = 0
 
     @property
@@ -154,7 +156,8 @@ def an_answer(number: int, method: str, kind: str, size: int) -> Answer:
     wire = heads[kind] + (b"" if method == "HEAD" and kind != "extra" else bodies.get(kind, body))
     good = kind not in ("garbage", "both", "101") and (bare or kind not in ("bad-chunk", "short"))
     status = int(kind) if kind in ("204", "304") else 200
-    return Answer(number, wire, status, b"" if bare else body, good, ends=kind == "until-close" and not bare)
+    ends = kind == "until-close" and not bare
+    return Answer(number, wire, status, b"" if bare else body, good, ends, last=ends or kind in ("close", "http10"))
 
 
 class End(asyncio.Protocol):
@@ -186,8 +189,13 @@ class End(asyncio.Protocol):
     def alive(self) -> bool:
         return self.left in ("", "eof") and not self.transport.is_closing()
 
+    @property
+    def speaks(self) -> bool:
+        """Whether it can still write."""
+        return self.alive and not self.left
+
     def write(self, data: bytes) -> None:
-        if self.alive and self.left != "eof":
+        if self.speaks:
             self.transport.write(data)
 
     def leave(self, how: str) -> None:
@@ -345,6 +353,8 @@ class OriginEnd(End):
             if end == 3:
                 return False
             head = parse_head(data[self._at : end])
+            before = self.seen[-1].answer if self.seen else None
+            assert before is None or not before.last, "a request after the connection's last answer"
             number = head.one("x-number")
             assert number is not None, f"a request that nobody made: {head.raw!r}"
             self.seen.append(Seen(int(number), head, self))
