@@ -334,7 +334,8 @@ class Route(Section):
     ip_allow: tuple[Network, ...] = ()
     """
     Networks whose clients may use this route, all others get 403; without it any may.  A client's address is its connection's;
-    behind one of ``trusted_proxies`` the rightmost in X-Forwarded-For that is none of them.  Where it can't be known, it is refused.
+    behind one of ``trusted_proxies`` the rightmost in X-Forwarded-For that is none of them.  Where it can't be known, it is
+    refused.
     """
     ip_deny: tuple[Network, ...] = ()
     """Networks whose clients get 403; this wins over ip_allow."""

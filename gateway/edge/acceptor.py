@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from gateway.edge.door import Door
@@ -59,6 +60,7 @@ class Acceptor:
         self._insists = 0
         self._paused = True
         self._finishing = False
+        self._latest = 0.0
         self._retry: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[object]] = set()
         for sock in sockets:
@@ -107,6 +109,10 @@ class Acceptor:
             self._aside = None
         self.resume()
 
+    def is_awaited(self, patience: float) -> bool:
+        """After `finish`: whether somebody still waits in the backlog, or was taken from it at most ``patience`` seconds ago."""
+        return bool(self._sockets) or (bool(self._tasks) and self._loop.time() - self._latest < patience)
+
     def close(self) -> None:
         """Accept no more, and give up who is not a protocol's yet; the sockets are closed here (others may hold them still)."""
         self.pause()
@@ -151,7 +157,8 @@ class Acceptor:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             task: asyncio.Task[object] = self._loop.create_task(self._adopt(connection, source))
             self._tasks.add(task)
-            task.add_done_callback(self._adopted)
+            self._latest = self._loop.time()
+            task.add_done_callback(partial(self._adopted, connection))
             if self._turn is not None:
                 self._turn.note(self._limit - self._room() + len(self._tasks))
 
@@ -170,9 +177,11 @@ class Acceptor:
         if self._retry is None:
             self.resume()
 
-    def _adopted(self, task: asyncio.Task[object]) -> None:
+    def _adopted(self, connection: socket.socket, task: asyncio.Task[object]) -> None:
         """A newcomer counts as a connection now, or has gone: either may have made room."""
         self._tasks.discard(task)
+        if task.cancelled():  # by `close`, perhaps before its first step
+            connection.close()
         if self._retry is None:
             self.resume()
 
@@ -188,9 +197,8 @@ class Acceptor:
                     lambda: protocol, connection, ssl=self._tls.context(), ssl_handshake_timeout=self._tls.handshake,
                     ssl_shutdown_timeout=_NEVER,
                 )  # fmt: skip
-        except OSError:  # reset before we came to it, or no handshake: there is nobody to talk to
+        except BaseException as error:
             self._door.leave(protocol)
+            if not isinstance(error, OSError):  # reset before we came to it, or no handshake: there is nobody to talk to
+                raise
             connection.close()
-        except asyncio.CancelledError:  # by `close`
-            connection.close()
-            raise

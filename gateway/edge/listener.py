@@ -178,8 +178,8 @@ class Edge:
 
         def are_awaited() -> bool:
             """A handshake that is not over after the last call is no better than a connection that stays silent."""
-            passed = self.loop.time() - began
-            return passed < timeout and bool(self._connections or (self.handshakes and passed < self.last_call))
+            newcomers = self._acceptor is not None and self._acceptor.is_awaited(self.last_call)
+            return self.loop.time() - began < timeout and (bool(self._connections) or newcomers)
 
         while are_awaited():  # noqa: ASYNC110 - connections need no event for a last wait
             await asyncio.sleep(0.02)
