@@ -22,7 +22,7 @@ ALGORITHMS = ("ES256", "Ed25519", "EdDSA", "PS256", "RS256")
 """Asymmetric ones only; which of them a key may use is its type's to say."""
 MAX_ASSERTION = 8 * 1024
 """Characters."""
-MAX_LIFE = 600
+MAX_LIFE = 3600
 """Seconds that an assertion may have to live: so long its ``jti`` is remembered."""
 LEEWAY = 10
 """Seconds by which clocks may differ."""

@@ -147,7 +147,8 @@ async def test_x10_slow_requests_of_one_client_eject_nobody_while_others_are_ans
         await connection.rest()
 
     first.script = second.script = script
-    rig = await unstarted.start(targets=targets(first, second), upstream={"ejection": {"failures": 2}}, routes=[QUICK])
+    route = QUICK | {"timeouts": {"first_byte": "1s"}}  # longer than a busy machine keeps both targets unheard
+    rig = await unstarted.start(targets=targets(first, second), upstream={"ejection": {"failures": 2}}, routes=[route])
     slow, client = [await rig.client() for _ in range(12)], await rig.client()
     for each in slow:
         await each.send(get("/public/slow"))
