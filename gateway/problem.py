@@ -19,7 +19,9 @@ MEDIA_TYPE = "application/problem+json"
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
-def problem(error: GatewayError, *, request_id: str, token_endpoint: str) -> tuple[int, Headers, bytes]:
+def problem(
+    error: GatewayError, *, request_id: str, token_endpoint: str, resource_metadata: str = ""
+) -> tuple[int, Headers, bytes]:
     """
     Render a refusal.
 
@@ -29,6 +31,7 @@ def problem(error: GatewayError, *, request_id: str, token_endpoint: str) -> tup
         error: What was refused.
         request_id: The request's id, to find it in the logs.
         token_endpoint: Absolute URL; a 401 tells with it where tokens come from.
+        resource_metadata: Absolute URL of the metadata of what was asked for, for challenges (RFC 9728 section 5.1).
 
     Returns:
         Status, headers (without Content-Length) and body.
@@ -45,11 +48,11 @@ def problem(error: GatewayError, *, request_id: str, token_endpoint: str) -> tup
         document["token_endpoint"] = token_endpoint
     headers: Headers = (("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store"), *error.headers)
     if isinstance(error, TokenRefused):
-        headers = (*headers, ("WWW-Authenticate", challenge(error)))
+        headers = (*headers, ("WWW-Authenticate", challenge(error, resource_metadata)))
     return error.status, headers, orjson.dumps(document)
 
 
-def challenge(error: TokenRefused) -> str:
+def challenge(error: TokenRefused, resource_metadata: str = "") -> str:
     """The value of ``WWW-Authenticate`` (RFC 6750 section 3): no error code where no token was sent."""
     parts = [f'Bearer realm="{REALM}"']
     if error.challenge:
@@ -57,4 +60,6 @@ def challenge(error: TokenRefused) -> str:
     if isinstance(error, InsufficientScope):
         scopes = " ".join(sorted(error.scopes))
         parts.append(f'error="{error.code}", error_description="{error.title}", scope="{scopes}"')
+    if resource_metadata:
+        parts.append(f'resource_metadata="{resource_metadata}"')
     return ", ".join(parts)

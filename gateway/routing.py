@@ -19,6 +19,7 @@ from gateway.config.reach import kept_out, sent_path
 from gateway.cors import Cors
 from gateway.errors import MethodNotAllowed, RouteNotFound
 from gateway.header_edits import HeaderEdits
+from gateway.oauth.resources import WELL_KNOWN, metadata_url
 from gateway.rewriting import rewriting
 
 AUTHORITY = "authority"
@@ -36,10 +37,10 @@ class Route:
         "_matches", "allow", "between_bytes", "connect", "cors", "first_byte", "forward_authorization", "hosts", "is_oauth",
         "max_body", "methods", "min_body_rate", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method",
         "addresses", "streams", "total", "upstream",
-        "kept_out", "preserve_host", "request_headers", "response_headers", "rewriting",
+        "_metadata", "kept_out", "preserve_host", "request_headers", "response_headers", "rewriting",
     )  # fmt: skip
 
-    def __init__(self, section: RouteSection, *, own: bool = False) -> None:
+    def __init__(self, section: RouteSection, issuer: str, *, own: bool = False) -> None:
         self.path = section.path
         self.name = section.path if not section.hosts else f"{section.hosts[0]}{section.path}"
         """What logs and metrics call it."""
@@ -80,6 +81,11 @@ class Route:
         """Which clients may come; None: any."""
         self.total = section.timeouts.total.total_seconds()
         """Seconds; 0: no end."""
+        self._metadata = {host: metadata_url(issuer, self.path, host) for host in self.hosts or ("",)}
+
+    def metadata_url(self, host: str) -> str:
+        """Where the resource's metadata lies for who asked this host (RFC 9728 section 5.1); empty where no token is asked."""
+        return "" if self.public else self._metadata[host if self.hosts else ""]
 
     def match(self, method: str) -> Match:
         """The match of this route for a method that it takes; kept for the methods that everybody uses."""
@@ -114,8 +120,8 @@ class Router:
     """
 
     def __init__(self, config: Config) -> None:
-        self.routes = [Route(section) for section in config.routes]
-        self.own = [Route(section, own=True) for section in _own_sections(config)]
+        self.routes = [Route(section, config.oauth.issuer) for section in config.routes]
+        self.own = [Route(section, config.oauth.issuer, own=True) for section in _own_sections(config)]
         self._exact: dict[str, list[Route]] = {}
         for route in [*self.own, *self.routes]:
             self._exact.setdefault(route.path, []).append(route)
@@ -218,7 +224,10 @@ def _scopes_by_method(scopes: Mapping[str, tuple[str, ...]]) -> dict[str, frozen
 def _own_sections(config: Config) -> Iterable[RouteSection]:
     prefix = config.oauth.prefix
     paths = [f"{prefix}/oauth/", "/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/"]
+    paths += [WELL_KNOWN, f"{WELL_KNOWN}/"]
     for name in dict.fromkeys((*config.oauth.registration_paths, "clients")):
         paths += [f"{prefix}/{name}", f"{prefix}/{name}/"]
     for path in paths:
-        yield RouteSection(path=path, upstream=AUTHORITY).model_copy(update={"max_body": OWN_MAX_BODY})
+        # The host decides which of two routes with one path is described.
+        update = {"max_body": OWN_MAX_BODY, "preserve_host": path.startswith(WELL_KNOWN)}
+        yield RouteSection(path=path, upstream=AUTHORITY).model_copy(update=update)

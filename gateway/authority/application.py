@@ -22,11 +22,13 @@ from gateway.authority.metadata import MetadataEndpoint
 from gateway.authority.owner import Ownership
 from gateway.authority.register import RegistrationEndpoint
 from gateway.authority.rescue import rescue
+from gateway.authority.resources import ResourceMetadataEndpoint
 from gateway.authority.revoke import RevocationEndpoint
 from gateway.authority.token import TokenEndpoint
 from gateway.config.model import Config
 from gateway.oauth.metadata import endpoint_url, metadata_path
 from gateway.oauth.ports import ClientStore, TokenStore
+from gateway.oauth.resources import WELL_KNOWN
 from gateway.telemetry.metrics import Registry
 
 RUNNER_OPTIONS: dict[str, Any] = {
@@ -76,6 +78,9 @@ def build(
     add_post(f"{prefix}/oauth/revoke", RevocationEndpoint(authenticate, tokens).handle)
     add_post(f"{prefix}/oauth/leaks", LeaksEndpoint(authenticate, clients, tokens).handle)
     app.router.add_get(metadata_path(oauth.issuer), MetadataEndpoint(oauth).handle)
+    resources = ResourceMetadataEndpoint(config)
+    app.router.add_get(WELL_KNOWN, resources.handle)
+    app.router.add_get(f"{WELL_KNOWN}/{{path:.*}}", resources.handle)
 
     enrolment = Enrolment(clients, hasher, entropy)
     described = DescribedClients(oauth, clients, enrolment, registry)

@@ -23,5 +23,6 @@ class MetadataEndpoint:
         ))  # fmt: skip
 
     async def handle(self, _request: web.Request) -> web.Response:
-        """Answer with the document; it is public, and a few minutes in a cache do no harm."""
-        return web.Response(body=self._body, headers={"Content-Type": "application/json", "Cache-Control": "max-age=300"})
+        """Answer with the document; it is public, for browsers of any origin too, and a few minutes in a cache do no harm."""
+        headers = {"Content-Type": "application/json", "Cache-Control": "max-age=300", "Access-Control-Allow-Origin": "*"}
+        return web.Response(body=self._body, headers=headers)

@@ -38,6 +38,7 @@ from gateway.errors import (
     PayloadTooLarge,
     RequestTimeout,
     StoreUnavailable,
+    TokenRefused,
     UpstreamTimeout,
     UriTooLong,
 )
@@ -730,12 +731,15 @@ class Downstream(asyncio.Protocol):
         if keep and (reader.method == b"CONNECT" or (self._eof and not self._buffer)):
             keep = False  # what follows may be a tunnel's; or nothing follows
         head_only = reader is not None and reader.method == b"HEAD"
-        cors = self._match.route.cors if self._match is not None else None
+        route = self._match.route if self._match is not None else None
+        cors = route.cors if route is not None else None
+        metadata = route.metadata_url(self._host_name) if route is not None and isinstance(error, TokenRefused) else ""
         self.transport.write(render(
-            error, is_oauth=self._match is not None and self._match.route.is_oauth, request_id=request_id,
+            error, is_oauth=route is not None and route.is_oauth, request_id=request_id,
             token_endpoint=edge.token_endpoint, date=edge.date,
             connection="close" if not keep else "keep-alive" if reader.http10 else "", head_only=head_only,
             cors=b"" if cors is None else cors.refusal(reader.find(b"origin")),
+            resource_metadata=metadata,
         ))  # fmt: skip
         edge.note_refusal(self._peer, reader, exchange, self._match, request_id, self._started, error)
         if keep:

@@ -13,7 +13,7 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 def render(
     error: GatewayError, *, is_oauth: bool, request_id: str, token_endpoint: str, date: str, connection: str, head_only: bool,
-    cors: bytes = b"",
+    cors: bytes = b"", resource_metadata: str = "",
 ) -> bytes:  # fmt: skip
     """
     The answer to a request that is refused, as bytes.
@@ -27,11 +27,14 @@ def render(
         connection: The value of Connection; empty for none.
         head_only: Leave the body out, as after HEAD.
         cors: The lines of the CORS protocol, CRLF after each.
+        resource_metadata: Absolute URL of the metadata of what was asked for; empty: unknown.
     """
     if is_oauth:
         status, headers, body = refusal(error)
     else:
-        status, headers, body = problem(error, request_id=request_id, token_endpoint=token_endpoint)
+        status, headers, body = problem(
+            error, request_id=request_id, token_endpoint=token_endpoint, resource_metadata=resource_metadata
+        )
     lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\nDate: {date}\r\n"]
     lines += [f"{name}: {value}\r\n" for name, value in headers]
     lines.append(f"Content-Length: {len(body)}\r\n")

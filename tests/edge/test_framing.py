@@ -467,6 +467,6 @@ async def test_a_token_in_the_query_is_no_token(rig: Rig) -> None:
     client = await rig.client()
     token = AUTH.split()[2].decode()
     answer = await client.ask(get(f"/v1/resource?access_token={token}"))
-    assert (answer.status, answer.one("www-authenticate")) == (401, b'Bearer realm="gateway"')
-    assert token.encode() not in answer.body
+    assert (answer.status, b"error" in answer.one("www-authenticate")) == (401, False)
+    assert token.encode() not in answer.body + answer.one("www-authenticate")
     assert token not in str(rig.logged())

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.addresses import Networks
 from gateway.config.model import Config
-from gateway.edge import acceptor
+from gateway.edge import acceptor as accepting_module
 from gateway.edge.acceptor import Acceptor
 from gateway.edge.door import Door
 from gateway.edge.turns import Turns
@@ -114,7 +114,7 @@ async def bench_of() -> AsyncIterator[Callable[..., _Bench]]:
 
 async def test_a_burst_is_shared_evenly(bench_of: Callable[..., _Bench], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever wakes up first takes its part, and no more while the other one takes its own."""
-    monkeypatch.setattr(acceptor, "INSISTENCE", 0)  # a loop that stalls makes the other one look stuck
+    monkeypatch.setattr(accepting_module, "INSISTENCE", 0)  # a loop that stalls makes the other one look stuck
     bench = bench_of(workers=2, accepting=2)
     bench.connect(100)
     await bench.all_taken(100)

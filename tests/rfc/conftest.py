@@ -36,6 +36,8 @@ def gateway(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             {"path": "/v1/read/", "upstream": "legacy", "scopes": ["read"]},
             {"path": "/v1/write/", "upstream": "legacy", "scopes": ["write"], "methods": ["GET", "POST"]},
             {"path": "/public/", "upstream": "legacy", "public": True},
+            {"path": "/v1/hosted", "upstream": "legacy", "hosts": ["One.example", "two.example"], "scopes": ["read"]},
+            {"path": "/v1/hosted", "upstream": "legacy", "hosts": ["three.example"], "scopes": {"GET": ["write"]}},
         ],
     }
     with Gateway(tmp_path_factory.mktemp("gateway"), config).running() as gateway:
