@@ -229,8 +229,8 @@ class TooManyRequests(GatewayError):
     code = "too_many_requests"
     title = "Too many requests"
 
-    def __init__(self, detail: str = "", *, retry_after: int = 1) -> None:
-        super().__init__(detail, headers=(("Retry-After", str(retry_after)),))
+    def __init__(self, detail: str = "", *, retry_after: int = 1, reason: str = "") -> None:
+        super().__init__(detail, reason=reason, headers=(("Retry-After", str(retry_after)),))
 
 
 class StoreUnavailable(GatewayError):

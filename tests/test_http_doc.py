@@ -15,11 +15,13 @@ from aiohttp import hdrs
 from gateway import errors
 from gateway.authority import body, enrolment
 from gateway.authority.application import build
-from gateway.authority.hasher import Hasher
+from gateway.authority.hasher import SHARE, Hasher
 from gateway.authority.leaks import MAX_FOUND
+from gateway.authority.throttle import SLOT
 from gateway.config.model import Config, Route
 from gateway.edge import head, pace, target, upstream
 from gateway.guard import bearer
+from gateway.guard.attempts import BEYOND, GENERATED, MINUTE, UNDER_ATTACK
 from gateway.oauth.accounts import MAX_PASSWORD, MIN_PASSWORD
 from gateway.oauth.assertions import ALGORITHMS
 from gateway.oauth.tokens import PATTERN
@@ -39,6 +41,7 @@ CLIENTS = (ROOT / "docs" / "clients.md").read_text()
 ADRS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 KIB = 1024
 LISTEN = Config().listen
+ATTEMPTS = Config().oauth.attempts
 SLOWEST = Route.model_fields["min_body_rate"].default
 ONLY_LOGGED = {"client_closed", "client_timeout"}
 
@@ -125,6 +128,9 @@ def test_every_code_is_named_with_its_status() -> None:
         ("a whole request head", f"| `listen.head_timeout`, {LISTEN.head_timeout.total_seconds():g} s,"),
         ("a request's body", f"| `min_body_rate`, {SLOWEST} bytes a second after {pace.GRACE:g} s,"),
         ("invalid tokens of one address", f"| `listen.bad_tokens`, {LISTEN.bad_tokens} a second"),
+        ("wrong secrets", f" {ATTEMPTS.per_credential}; {ATTEMPTS.per_source} passwords, {ATTEMPTS.per_source / GENERATED:g} "),
+        ("registrations and", f"| `oauth.attempts`, {ATTEMPTS.registrations} a minute"),
+        ("passwords being hashed", f"| {SHARE}; threads, and 16 more |"),
         ("an idle connection", f"| `listen.keepalive`, {LISTEN.keepalive.total_seconds():g} s,"),
     ],
 )
@@ -139,6 +145,19 @@ def test_limits_that_stand_in_prose_or_scripts() -> None:
     assert f"a silent server within\n{SILENCE:g} s" in DOC
     assert f"passwords {MIN_PASSWORD} to {MAX_PASSWORD}" in DOC
     assert f"`refresh_grace` ({Config().oauth.refresh_grace.total_seconds():g} s)" in DOC
+
+
+def test_what_operators_are_told_of_wrong_secrets_is_the_code_s() -> None:
+    said = (ROOT / "docs" / "operations.md").read_text().replace("\n", " ")
+    generated = ATTEMPTS.per_source / GENERATED
+    assert f"(`per_source`, {ATTEMPTS.per_source} passwords, or {generated:g} generated secrets" in said
+    assert f"(`per_credential`, {ATTEMPTS.per_credential} a minute" in said
+    assert f"(`per_account`, {ATTEMPTS.per_account})" in said
+    assert f"fewer than {BEYOND} wrong ones a minute" in said
+    assert ATTEMPTS.per_credential // UNDER_ATTACK == 2
+    assert MINUTE / ATTEMPTS.per_credential * UNDER_ATTACK == 30
+    assert "(twice at once, then once in half a minute)" in said
+    assert f"a beat of {SLOT * 1000:g} ms" in said
 
 
 def test_the_regular_expression_of_found_secrets_is_the_code_s() -> None:

@@ -11,6 +11,7 @@ from gateway.authority.body import read_json_bytes
 from gateway.authority.hasher import Hasher
 from gateway.authority.owner import Ownership
 from gateway.authority.rescue import facts
+from gateway.authority.throttle import Throttle, source
 from gateway.errors import Conflict, InvalidInput
 from gateway.oauth.accounts import read_password
 from gateway.oauth.ports import ClientStore
@@ -25,10 +26,11 @@ _log = logging.getLogger("gateway.authority")
 class AccountEndpoint:
     """One account, for itself.  Each of these can be repeated after a failure half-way."""
 
-    def __init__(self, clients: ClientStore, hasher: Hasher, ownership: Ownership) -> None:
+    def __init__(self, clients: ClientStore, hasher: Hasher, ownership: Ownership, throttle: Throttle) -> None:
         self._clients = clients
         self._hasher = hasher
         self._ownership = ownership
+        self._throttle = throttle
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer what is known of the account; ``created`` in whole seconds since 1970."""
@@ -41,7 +43,8 @@ class AccountEndpoint:
         """Replace the password, ``{"password": …}``; clients and tokens have secrets of their own and stay."""
         password = _read_new(await read_json_bytes(request))
         account = await self._ownership.account_of(request)
-        hashed = await self._hasher.hash(password)
+        self._throttle.register(request)
+        hashed = await self._hasher.hash(password, source=source(request))
         if not await self._clients.change_password_hash(account.username, account.password_hash, hashed):
             raise Conflict("The password was changed meanwhile")
         _log.info("account.password_changed", extra=facts(request, username=account.username))

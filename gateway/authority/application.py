@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ from gateway.authority.register import RegistrationEndpoint
 from gateway.authority.rescue import rescue
 from gateway.authority.resources import ResourceMetadataEndpoint
 from gateway.authority.revoke import RevocationEndpoint
+from gateway.authority.throttle import Throttle
 from gateway.authority.token import TokenEndpoint
 from gateway.config.model import Config
 from gateway.oauth.metadata import endpoint_url, metadata_path
@@ -43,7 +45,7 @@ RUNNER_OPTIONS: dict[str, Any] = {
 
 def build(
     config: Config, clients: ClientStore, tokens: TokenStore, hasher: Hasher, *,
-    registry: Registry, entropy: Callable[[int], bytes] = os.urandom,
+    registry: Registry, entropy: Callable[[int], bytes] = os.urandom, clock: Callable[[], float] = time.monotonic,
 ) -> web.Application:
     """
     Build the application; its paths include the prefix.
@@ -55,6 +57,7 @@ def build(
         hasher: Closed by whoever made it.
         registry: Where the endpoints count.
         entropy: Gives random bytes.
+        clock: Gives seconds that only rise, as the event loop's.
     """
     oauth = config.oauth
     prefix = oauth.prefix
@@ -68,9 +71,10 @@ def build(
     )
     app.on_response_prepare.append(_hide_server)
 
+    throttle = Throttle(oauth.attempts, key=os.urandom(16), clock=clock, registry=registry)
     token_endpoint = endpoint_url(oauth.issuer, prefix, "token")
     audiences = frozenset((oauth.issuer, token_endpoint) if oauth.assertion_for_token_endpoint else (oauth.issuer,))
-    authenticate = ClientAuthentication(clients, post=oauth.client_secret_post, audiences=audiences)
+    authenticate = ClientAuthentication(clients, throttle, post=oauth.client_secret_post, audiences=audiences)
     token = TokenEndpoint(oauth, authenticate, tokens, registry=registry, entropy=entropy)
     add_post = app.router.add_post
     add_post(f"{prefix}/oauth/token", token.handle)
@@ -83,18 +87,18 @@ def build(
     app.router.add_get(f"{WELL_KNOWN}/{{path:.*}}", resources.handle)
 
     enrolment = Enrolment(clients, hasher, entropy)
-    described = DescribedClients(oauth, clients, enrolment, registry)
+    described = DescribedClients(oauth, clients, enrolment, throttle, registry)
     add_post(f"{prefix}/oauth/register", described.register)
     app.router.add_get(f"{prefix}/oauth/register/{{client_id}}", described.show)
     app.router.add_put(f"{prefix}/oauth/register/{{client_id}}", described.replace)
     app.router.add_delete(f"{prefix}/oauth/register/{{client_id}}", described.delete)
-    ownership = Ownership(clients, hasher)
-    account = AccountEndpoint(clients, hasher, ownership)
+    ownership = Ownership(clients, hasher, throttle)
+    account = AccountEndpoint(clients, hasher, ownership, throttle)
     app.router.add_get(f"{prefix}/oauth/account", account.show)
     app.router.add_delete(f"{prefix}/oauth/account", account.delete)
     app.router.add_put(f"{prefix}/oauth/account/password", account.change_password)
     add_post(f"{prefix}/oauth/account/sign-out", account.sign_out)
-    registration = RegistrationEndpoint(oauth, enrolment, ownership, registry)
+    registration = RegistrationEndpoint(oauth, enrolment, ownership, throttle, registry)
     for name in dict.fromkeys(oauth.registration_paths):
         add_post(f"{prefix}/{name}", registration.handle)
     if "clients" not in oauth.registration_paths:

@@ -12,8 +12,10 @@ from gateway.authority.answers import answer, answer_empty
 from gateway.authority.body import read_json_bytes
 from gateway.authority.enrolment import Enrolment
 from gateway.authority.rescue import facts
+from gateway.authority.throttle import Throttle
 from gateway.config.model import OAuth
 from gateway.errors import Forbidden, InvalidClientMetadata, InvalidRegistrationToken, TokenRefused
+from gateway.guard.attempts import Kind
 from gateway.guard.bearer import bearer
 from gateway.oauth.client_metadata import Offer, public_keys, read_client_metadata, read_replacement
 from gateway.oauth.grants import grant_types
@@ -37,7 +39,9 @@ class DescribedClients:
     The plain registration (username and password) stays as it is; this is a second way in, under the same switch.
     """
 
-    def __init__(self, oauth: OAuth, clients: ClientStore, enrolment: Enrolment, registry: Registry) -> None:
+    def __init__(
+        self, oauth: OAuth, clients: ClientStore, enrolment: Enrolment, throttle: Throttle, registry: Registry
+    ) -> None:
         self._open = oauth.registration == "open"
         self._url = endpoint_url(oauth.issuer, oauth.prefix, "register")
         self._offer = Offer(
@@ -47,6 +51,7 @@ class DescribedClients:
         )
         self._clients = clients
         self._enrolment = enrolment
+        self._throttle = throttle
         self._registered = registry.counter("gateway_registrations_total", "Clients registered over HTTP")
 
     async def register(self, request: web.Request) -> web.Response:
@@ -54,6 +59,7 @@ class DescribedClients:
         if not self._open:
             raise Forbidden("Registration is closed; ask the operator of this gateway for a client")
         metadata = read_client_metadata(await read_json_bytes(request), self._offer)
+        self._throttle.register(request)
         issued, token = await self._enrolment.describe(
             _scopes(metadata), _grants(metadata), orjson.dumps(metadata), public_keys(metadata)
         )
@@ -119,6 +125,7 @@ class DescribedClients:
 
         Raises:
             InvalidRegistrationToken: There is none, or another; for an unknown client too (section 2: never 404).
+            TooManyRequests: There was another one too often.
             StoreUnavailable: If the store does not answer.
         """
         headers = request.headers.getall(hdrs.AUTHORIZATION, ())
@@ -126,15 +133,21 @@ class DescribedClients:
             token = bearer(headers[0].encode("utf-8") if len(headers) == 1 else None)
         except TokenRefused as refused:
             raise InvalidRegistrationToken(sent=False, reason=refused.code) from None
+        said, client_id = token.decode("latin-1"), request.match_info["client_id"]
+        async with self._throttle.attempt(request, Kind.REGISTRATION, client_id, said):
+            client, registration = await self._managed(client_id, token)
+        return client, registration, said
+
+    async def _managed(self, client_id: str, token: bytes) -> tuple[Client, Registration]:
         ref = find_manager(token)
-        if ref is None or ref.client_id != request.match_info["client_id"]:
+        if ref is None or ref.client_id != client_id:
             raise InvalidRegistrationToken(sent=True, reason="no token of this client")
-        registration = await self._clients.find_registration(ref.client_id)
-        client = await self._clients.find_client(ref.client_id)
+        registration = await self._clients.find_registration(client_id)
+        client = await self._clients.find_client(client_id)
         digest = registration.manager_digest if registration is not None else bytes(32)
         if not compare_digest(digest, ref.digest) or registration is None or client is None:
             raise InvalidRegistrationToken(sent=True, reason="unknown or replaced")
-        return client, registration, token.decode("ascii")
+        return client, registration
 
     def _shown(self, client: Client, metadata: dict[str, object], token: str) -> web.Response:
         issued = {"client_id_issued_at": client.issued_at // 1000}

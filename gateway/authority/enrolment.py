@@ -48,7 +48,8 @@ class Enrolment:
         self._entropy = entropy
 
     async def register(
-        self, username: str, password: str | None, scopes: frozenset[str], permissions: frozenset[str] = _NONE
+        self, username: str, password: str | None, scopes: frozenset[str], permissions: frozenset[str] = _NONE, *,
+        source: bytes = b"",
     ) -> IssuedKey:
         """
         Make an account with its first client.
@@ -58,6 +59,7 @@ class Enrolment:
             password: As `read_password` gives it; None for an account that nobody can log in to.
             scopes: All that the client may be granted.
             permissions: Rights beyond its own tokens.
+            source: Who counts as one when passwords are hashed.
 
         Raises:
             Conflict: If the name is taken, or was taken meanwhile.
@@ -68,7 +70,7 @@ class Enrolment:
         if not await self._clients.claim_username(username, claim):
             raise Conflict(TAKEN)
         try:
-            password_hash = _UNUSABLE if password is None else await self._hasher.hash(password)
+            password_hash = _UNUSABLE if password is None else await self._hasher.hash(password, source=source)
             client, issued = await self._create(username, scopes, permissions)
             if not await self._clients.confirm_username(Account(username, password_hash, (client.client_id,)), claim):
                 raise Conflict(TAKEN)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ from typing import TypeVar
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from gateway.errors import Overloaded
+from gateway.errors import Overloaded, TooManyRequests
 
 MEMORY_KIB = 19_456
 PASSES = 2
 LANES = 1
 """OWASP's profile: 27 ms of a core, 19 MiB."""
+
+SHARE = 4
+"""Passwords of one source that are hashed or wait at a time: nobody fills the queue alone."""
 
 _MOST_MEMORY_KIB = 131_072
 _MOST_PASSES = 8
@@ -53,48 +57,60 @@ class Hasher:
         self._argon2 = PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2", initializer=_yield_to_the_loop)
         self._limit = threads + queue
+        self._by_source: Counter[bytes] = Counter()
         self.pending = 0
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, *, source: bytes = b"") -> str:
         """
         Hash a password that passed `read_password`.
 
+        Args:
+            password: The password.
+            source: Whose: each may have `SHARE` at a time; empty for nobody in particular.
+
         Raises:
+            TooManyRequests: If the source has its share.
             Overloaded: If the pool and its queue are full.
         """
-        return await self._run(lambda: self._argon2.hash(password))
+        return await self._run(lambda: self._argon2.hash(password), source)
 
-    async def verify(self, stored: str, password: str) -> Verification:
+    async def verify(self, stored: str, password: str, *, source: bytes = b"") -> Verification:
         """
         Verify a password against a stored hash; an empty one, or one with absurd parameters, is never right.
 
-        It takes the same time for any hash that this class made and for the empty one.
+        It takes the same time for any hash that this class made and for the empty one.  ``source`` as in `hash`.
 
         Raises:
+            TooManyRequests: If the source has its share.
             Overloaded: If the pool and its queue are full.
         """
-        return await self._run(lambda: self._verify(stored, password))
+        return await self._run(lambda: self._verify(stored, password), source)
 
     def close(self) -> None:
         """Finish what runs and end the threads."""
         self._pool.shutdown(cancel_futures=True)
 
-    async def _run(self, work: Callable[[], Result]) -> Result:
+    async def _run(self, work: Callable[[], Result], source: bytes) -> Result:
+        if source and self._by_source[source] >= SHARE:
+            raise TooManyRequests("Too many passwords at a time", reason="argon2_share")
         if self.pending >= self._limit:
             raise Overloaded(reason="argon2_pool_full")
-        self.pending += 1
         try:
             future = self._pool.submit(work)
         except RuntimeError:
-            self.pending -= 1
             raise Overloaded(reason="argon2_pool_closed") from None
+        self.pending += 1
+        self._by_source[source] += 1
         loop = asyncio.get_running_loop()
         # Counted off when the work ends, not when its caller gives up: an abandoned hash still occupies its thread.
-        future.add_done_callback(lambda _: _call(loop, self._done))
+        future.add_done_callback(lambda _: _call(loop, lambda: self._done(source)))
         return await asyncio.wrap_future(future)
 
-    def _done(self) -> None:
+    def _done(self, source: bytes) -> None:
         self.pending -= 1
+        self._by_source[source] -= 1
+        if not self._by_source[source]:
+            del self._by_source[source]
 
     def _verify(self, stored: str, password: str) -> Verification:
         if not _sane(stored):
@@ -128,7 +144,8 @@ def _sane(stored: str) -> bool:
 def _yield_to_the_loop() -> None:
     """Lower this thread's priority alone (Linux counts niceness by thread), so that proxying keeps its pace meanwhile."""
     try:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        mine = os.getpriority(os.PRIO_PROCESS, 0)  # as inherited: the loop's
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(mine + _NICE, 19))
     except OSError:
         return  # a sandbox may forbid it; hashing works without
 

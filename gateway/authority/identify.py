@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
+from gateway.authority.throttle import Throttle
 from gateway.errors import InvalidClient, InvalidRequest
+from gateway.guard.attempts import Kind
 from gateway.oauth.assertions import ASSERTION_TYPE, LEEWAY, PublicKey, claimed_client, verify
 from gateway.oauth.basic import read_basic
 from gateway.oauth.ports import ClientStore
@@ -59,9 +61,10 @@ async def _look_up(clients: ClientStore, user: str) -> tuple[Client | None, list
 class ClientAuthentication:
     """Client authentication of the OAuth endpoints: HTTP Basic, a signed JWT, and the form where the configuration allows it."""
 
-    def __init__(self, clients: ClientStore, *, post: bool, audiences: frozenset[str]) -> None:
+    def __init__(self, clients: ClientStore, throttle: Throttle, *, post: bool, audiences: frozenset[str]) -> None:
         """``audiences``: what may stand in the ``aud`` of a signed JWT."""
         self._clients = clients
+        self._throttle = throttle
         self._post = post
         self._audiences = audiences
 
@@ -72,6 +75,7 @@ class ClientAuthentication:
         Raises:
             InvalidRequest: If it uses two methods at once, or names another client in the form.
             InvalidClient: If it fails to authenticate, in whatever way.
+            TooManyRequests: If it failed too often.
             StoreUnavailable: If the store does not answer.
         """
         headers = request.headers.getall(hdrs.AUTHORIZATION, ())
@@ -79,14 +83,15 @@ class ClientAuthentication:
         if len(headers) > 1 or (headers and in_form) or ("client_secret" in form and "client_assertion" in form):
             raise InvalidRequest("Authenticate in one way, once")
         if "client_assertion" in form:
-            return await self._by_assertion(form)
+            return await self._by_assertion(request, form)
         user, secret = self._from_form(form) if not headers else _from_header(headers[0])
-        caller = await identify(self._clients, user, secret)
+        async with self._throttle.attempt(request, Kind.CLIENT, user, secret):
+            caller = await identify(self._clients, user, secret)
         if form.get("client_id", user) not in (user, caller.client.client_id):
             raise InvalidRequest("client_id names another client")
         return caller
 
-    async def _by_assertion(self, form: dict[str, str]) -> Caller:
+    async def _by_assertion(self, request: web.Request, form: dict[str, str]) -> Caller:
         """
         Authenticate by private_key_jwt (RFC 7523 section 3).
 
@@ -98,6 +103,10 @@ class ClientAuthentication:
         client_id = claimed_client(assertion)
         if form.get("client_id", client_id) != client_id:
             raise InvalidRequest("client_id names another client")
+        async with self._throttle.attempt(request, Kind.ASSERTION, client_id, ""):
+            return await self._verify(assertion, client_id)
+
+    async def _verify(self, assertion: str, client_id: str) -> Caller:
         found = await self._clients.find_credentials(client_id)
         if found is None:
             raise InvalidClient("unknown_client")

@@ -10,7 +10,9 @@ from aiohttp import hdrs, web
 from gateway.authority.hasher import Hasher
 from gateway.authority.identify import identify
 from gateway.authority.rescue import facts
+from gateway.authority.throttle import Throttle, source
 from gateway.errors import AuthenticationRequired, BadRequest, InvalidClient, InvalidInput, NotFound
+from gateway.guard.attempts import Kind
 from gateway.oauth.accounts import read_password, read_username
 from gateway.oauth.basic import BasicCredentials, read_basic
 from gateway.oauth.ports import ClientStore
@@ -34,9 +36,10 @@ class Owner:
 class Ownership:
     """Authentication and authorization of ``/clients``: HTTP Basic as in RFC 7617, without form-encoding."""
 
-    def __init__(self, clients: ClientStore, hasher: Hasher) -> None:
+    def __init__(self, clients: ClientStore, hasher: Hasher, throttle: Throttle) -> None:
         self._clients = clients
         self._hasher = hasher
+        self._throttle = throttle
 
     async def owner_of(self, request: web.Request) -> tuple[Owner, str]:
         """
@@ -44,11 +47,12 @@ class Ownership:
 
         Raises:
             AuthenticationRequired: If the credentials are missing or wrong.
+            TooManyRequests: If they were wrong too often.
             NotFound: If the client is unknown or somebody else's: nothing tells which.
         """
         basic = _credentials(request)
         if is_client_key(basic.user) or is_client_id(basic.user):
-            owner = await self._client(basic)
+            owner = await self._client(request, basic)
         else:
             account = await self._account(request, basic)
             owner = Owner(account.username, account.client_ids, "")
@@ -63,12 +67,15 @@ class Ownership:
 
         Raises:
             AuthenticationRequired: If they are missing or wrong.
+            TooManyRequests: If they were wrong too often.
+            Overloaded: If no password can be verified soon.
         """
         return await self._account(request, _credentials(request))
 
-    async def _client(self, basic: BasicCredentials) -> Owner:
+    async def _client(self, request: web.Request, basic: BasicCredentials) -> Owner:
         try:
-            caller = await identify(self._clients, basic.user, basic.password)
+            async with self._throttle.attempt(request, Kind.CLIENT, basic.user, basic.password):
+                caller = await identify(self._clients, basic.user, basic.password)
         except InvalidClient as error:
             raise AuthenticationRequired(reason=error.reason) from None
         return Owner(caller.client.account, (caller.client.client_id,), caller.client_key)
@@ -78,12 +85,16 @@ class Ownership:
             username, password = read_username(basic.user), read_password(basic.password)
         except InvalidInput:
             raise AuthenticationRequired(reason="malformed_credentials") from None
-        account = await self._clients.find_account(username)
-        verified = await self._hasher.verify(account.password_hash if account else "", password)
-        if account is None:
-            raise AuthenticationRequired(reason="unknown_account")
-        if not verified.right:
-            raise AuthenticationRequired(reason="wrong_password")
+        async with self._throttle.attempt(request, Kind.ACCOUNT, username, password) as attempt:
+            account = await self._clients.find_account(username)
+            if account is not None and account.password_hash and account.password_hash == attempt.proof:
+                return account  # the same password and the same hash, from the same address: argon2 would say the same
+            verified = await self._hasher.verify(account.password_hash if account else "", password, source=source(request))
+            if account is None:
+                raise AuthenticationRequired(reason="unknown_account")
+            if not verified.right:
+                raise AuthenticationRequired(reason="wrong_password")
+            attempt.proof = verified.rehashed or account.password_hash
         if verified.rehashed is not None:
             changed = await self._clients.change_password_hash(username, account.password_hash, verified.rehashed)
             _log.info("account.rehashed", extra=facts(request, changed=int(changed)))

@@ -11,6 +11,7 @@ from gateway.authority.body import read_json_bytes, read_optional_json_bytes
 from gateway.authority.enrolment import Enrolment
 from gateway.authority.owner import Ownership
 from gateway.authority.rescue import facts
+from gateway.authority.throttle import Throttle, source
 from gateway.config.model import OAuth
 from gateway.errors import AuthenticationRequired, Forbidden
 from gateway.oauth.registration import read_nothing, read_registration
@@ -28,12 +29,15 @@ class RegistrationEndpoint:
     ``default_scopes`` at most; more only by the operator.
     """
 
-    def __init__(self, oauth: OAuth, enrolment: Enrolment, ownership: Ownership, registry: Registry) -> None:
+    def __init__(
+        self, oauth: OAuth, enrolment: Enrolment, ownership: Ownership, throttle: Throttle, registry: Registry
+    ) -> None:
         self._open = oauth.registration == "open"
         self._scopes = frozenset(oauth.default_scopes)
         self._clients_path = f"{oauth.prefix}/clients"
         self._enrolment = enrolment
         self._ownership = ownership
+        self._throttle = throttle
         self._registered = registry.counter("gateway_registrations_total", "Clients registered over HTTP")
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -42,7 +46,10 @@ class RegistrationEndpoint:
         if hdrs.AUTHORIZATION in request.headers:
             return await self._attach(request)
         registration = read_registration(await read_json_bytes(request))
-        issued = await self._enrolment.register(registration.username, registration.password, self._scopes)
+        self._throttle.register(request)
+        issued = await self._enrolment.register(
+            registration.username, registration.password, self._scopes, source=source(request)
+        )
         return self._created(request, issued)
 
     async def handle_attach(self, request: web.Request) -> web.Response:

@@ -54,12 +54,19 @@ def request_id(request: web.Request) -> str:
     return request.headers.get("X-Gateway-Request-Id", "")
 
 
+def client_address(request: web.Request) -> str:
+    """Whose request it is, as the edge found out with ``trusted_proxies``; empty when it can't be known."""
+    peer: str = request.headers.get("X-Gateway-Peer", "")
+    return request.headers.get("X-Gateway-Client", peer)
+
+
 def facts(request: web.Request, **more: str | int) -> dict[str, dict[str, str | int]]:
     """The ``extra`` of a log record about a request: who asked for what, without anything that it sent as a secret."""
     resource = request.match_info.route.resource
     return {"facts": {
         "request_id": request_id(request),
         "peer": request.headers.get("X-Gateway-Peer", ""),
+        **({"client": request.headers["X-Gateway-Client"]} if "X-Gateway-Client" in request.headers else {}),
         "method": request.method,
         "endpoint": resource.canonical if resource else "",
         **more,

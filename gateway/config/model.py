@@ -133,6 +133,24 @@ def _store_section(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
 
 
+class AttemptLimits(Section):
+    """
+    Wrong secrets, and registrations, at the gateway's own endpoints: above a limit 429 with Retry-After, before anything is
+    looked up.  By the minute and worker, as many at once; an address is a /64 of IPv6; 0: any number.  No limit locks anybody
+    out who was right from the same address within a day.  Name the proxies in front in ``trusted_proxies``, or all their
+    clients are one address.
+    """
+
+    per_credential: Annotated[int, Field(ge=0), AS_WHOLE] = 10
+    """Wrong secrets of one account or client that an address may try."""
+    per_source: Annotated[int, Field(ge=0), AS_WHOLE] = 60
+    """Wrong passwords of any accounts that an address may try; ten times as many client secrets, as nobody guesses those."""
+    per_account: Annotated[int, Field(ge=0), AS_WHOLE] = 100
+    """Wrong secrets of one account or client from all addresses; above it each may try a fifth of per_credential, never none."""
+    registrations: Annotated[int, Field(ge=0), AS_WHOLE] = 60
+    """Registrations, refused names included, and changed passwords that come from an address."""
+
+
 class OAuth(Section):
     """The authorization server."""
 
@@ -158,6 +176,8 @@ class OAuth(Section):
     """Whether the ``aud`` of a client's signed JWT may be the token endpoint, as older libraries write it; else the issuer."""
     max_live_chains: Annotated[int, Field(ge=1, le=100_000), AS_WHOLE] = 1_000
     """Chains of refresh tokens per client; over it the oldest loses its refresh token, never its access token."""
+    attempts: AttemptLimits = AttemptLimits()
+    """How often one may be wrong: brute force and floods of registrations."""
     scopes: Mapping[Scope, str] = Field(default_factory=dict)
     """Scope: description.  Empty: no scopes in use."""
     default_scopes: tuple[Scope, ...] = ()

@@ -344,7 +344,7 @@ class Downstream(asyncio.Protocol):
         has_body = reader.chunked or bool(reader.content_length)
         peer = self._peer
         request_id = (peer.request_id(reader.forwarding) if peer.trusted else None) or edge.next_request_id()
-        ours = peer.own_lines if route.own else peer.lines(cast(bytes, reader.host), reader.forwarding)
+        ours = edge.own_lines(peer, reader) if route.own else peer.lines(cast(bytes, reader.host), reader.forwarding)
         if reader.underscored and "underscore_headers" not in route.allow:
             edge.note_dropped(request_id, reader.underscored)
         tail = reader.write(route, granted.identity, ours) + request_id.encode("ascii") + b"\r\n\r\n"

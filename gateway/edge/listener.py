@@ -218,6 +218,11 @@ class Edge:
         forwarded_for = reader.forwarding.get(b"x-forwarded-for") if peer.trusted else None
         return find_client(parse_address(peer.address), forwarded_for, self._trusted)
 
+    def own_lines(self, peer: Peer, reader: RequestReader) -> bytes:
+        """What the own endpoints are told of the connection; of a trusted proxy's also whose request it is, if that is known."""
+        address = self.client_address(peer, reader) if peer.trusted else None
+        return peer.own_lines if address is None else peer.own_lines + f"X-Gateway-Client: {address}\r\n".encode("ascii")
+
     def check_address(self, peer: Peer, reader: RequestReader, rules: AddressRules) -> None:
         """
         Apply the lists of a route.

@@ -14,7 +14,7 @@ def refusal(error: GatewayError) -> tuple[int, Headers, bytes]:
     """
     Render what an OAuth endpoint refuses, its own and everybody's errors: status, headers and body.
 
-    What the RFC has no code for gets the nearest registered one: 5xx those of section 4.1.2.1.
+    What the RFC has no code for gets the nearest registered one: 429 and 5xx those of section 4.1.2.1.
     """
     document = {"error": oauth_code(error), "error_description": error.detail}
     return error.status, (("Content-Type", "application/json"), *NO_STORE, *error.headers), orjson.dumps(document)
@@ -24,6 +24,6 @@ def oauth_code(error: GatewayError) -> str:
     """The ``error`` of a refusal."""
     if isinstance(error, OAuthError):
         return error.code
-    if error.status == 503:
+    if error.status in (429, 503):
         return "temporarily_unavailable"
     return "server_error" if error.status >= 500 else "invalid_request"

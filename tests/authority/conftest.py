@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -138,12 +139,12 @@ def hasher() -> Iterator[Hasher]:
 def house_with(aiohttp_client: Any, hasher: Hasher) -> MakeHouse:
     """Makes a house with other ``oauth`` settings, on fakeredis unless it is told otherwise."""
 
-    async def make(redis: Redis | None = None, **oauth: Any) -> House:
+    async def make(redis: Redis | None = None, clock: Callable[[], float] = time.monotonic, **oauth: Any) -> House:
         config = Config.model_validate({"oauth": {"registration": "open", **oauth}})
         redis = redis or fake_redis()
         caller = RedisCaller(redis)
         clients, tokens, registry = Breakable(RedisClients(caller)), Breakable(RedisTokens(caller)), Registry()
-        app = build(config, clients, tokens, hasher, registry=registry)
+        app = build(config, clients, tokens, hasher, registry=registry, clock=clock)
         server = TestServer(app)
         await server.start_server(**RUNNER_OPTIONS)
         http = await aiohttp_client(server)

@@ -1,14 +1,15 @@
 """Argon2id off the loop."""
 
 import asyncio
+import os
 import threading
 
 import pytest
 from argon2 import PasswordHasher
 
 from gateway.authority import hasher as module
-from gateway.authority.hasher import Hasher
-from gateway.errors import Overloaded
+from gateway.authority.hasher import SHARE, Hasher
+from gateway.errors import Overloaded, TooManyRequests
 
 PASSWORD = "correct horse battery"
 
@@ -97,6 +98,33 @@ async def test_a_full_pool_refuses_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     finally:
         go.set()
         hasher.close()
+
+
+async def test_hashing_stands_back_behind_the_loop(hasher: Hasher) -> None:
+    """Ten steps of niceness, whatever ours is, in its own threads alone (G01)."""
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    ours = niceness()
+    assert await asyncio.wrap_future(hasher._pool.submit(niceness)) == min(ours + 10, 19)
+    assert niceness() == ours
+
+
+async def test_nobody_fills_the_queue_alone(hasher: Hasher) -> None:
+    """One source has its share, others find room; and what ended is counted off (G01)."""
+    ones = [asyncio.create_task(hasher.hash(PASSWORD, source=b"one")) for _ in range(SHARE)]
+    await asyncio.sleep(0)
+    for _ in range(20):
+        with pytest.raises(TooManyRequests):
+            await hasher.verify("", PASSWORD, source=b"one")
+    other = asyncio.create_task(hasher.verify("", PASSWORD, source=b"other"))
+    assert len({await one for one in ones}) == SHARE
+    assert not (await other).right
+    await hasher.hash(PASSWORD, source=b"one")
+    async with asyncio.timeout(10):
+        while hasher.pending:  # noqa: ASYNC110  (as above)
+            await asyncio.sleep(0.001)
+    assert not hasher._by_source
 
 
 async def test_a_flood_is_answered_while_the_loop_keeps_running(hasher: Hasher) -> None:

@@ -222,7 +222,7 @@ async def test_a_release_that_fails_does_not_hide_why(house: House) -> None:
 async def test_a_full_pool_is_503_and_frees_the_name(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not 500, not a wait (G01)."""
 
-    async def full(_self: Hasher, _password: str) -> str:
+    async def full(_self: Hasher, _password: str, *, source: bytes) -> str:
         raise Overloaded
 
     with monkeypatch.context() as patched:
@@ -237,10 +237,10 @@ async def test_a_claim_that_was_lost_meanwhile_is_409(house: House, monkeypatch:
     """Hashing took longer than the claim holds, and somebody else came."""
     original = Hasher.hash
 
-    async def slow(self: Hasher, password: str) -> str:
+    async def slow(self: Hasher, password: str, *, source: bytes) -> str:
         assert await house.clients.release_username("client-email@domain.com", claims[0]) is None
         assert await house.clients.claim_username("client-email@domain.com", "somebody-else")
-        return await original(self, password)
+        return await original(self, password, source=source)
 
     claims: list[str] = []
     claim_username = house.clients.claim_username

@@ -182,6 +182,13 @@ def test_an_upstream_is_not_the_gateway_itself(tmp_path: Path, host: str, target
     check(tmp_path, config(host=host, target=target), fault if own else "")
 
 
+@pytest.mark.parametrize("key", ["per_credential", "per_source", "per_account", "registrations"])
+def test_limits_of_attempts_are_whole_numbers_from_zero_on(tmp_path: Path, key: str) -> None:
+    check(tmp_path, config(oauth=f"attempts: {{{key}: 0}}"), "")
+    for value in ("-1", "1.5", "none"):
+        check(tmp_path, config(oauth=f"attempts: {{{key}: {value}}}"), f"3:{len(key) + 22}: oauth.attempts.{key}: ")
+
+
 @pytest.mark.parametrize(
     ("issuer", "part"),
     [

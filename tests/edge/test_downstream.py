@@ -10,7 +10,21 @@ from gateway.edge import downstream
 from gateway.edge.downstream import Downstream
 from gateway.errors import StoreUnavailable
 from gateway.oauth.tokens import digest_access
-from tests.edge.rig import AUTH, OK, TOKEN, OriginConnection, Rig, a_token, a_verdict, chunk, get, parse_head, post, post_chunked
+from tests.edge.rig import (
+    AUTH,
+    OK,
+    TOKEN,
+    Client,
+    OriginConnection,
+    Rig,
+    a_token,
+    a_verdict,
+    chunk,
+    get,
+    parse_head,
+    post,
+    post_chunked,
+)
 
 
 def bearer(number: int) -> str:
@@ -609,6 +623,24 @@ async def test_the_gateways_own_paths_go_to_the_authority(rig: Rig) -> None:
     assert (request.one("authorization"), request.one("cookie")) == (b"Basic eA==", b"a=b")
     assert b"evil" not in request.raw
     assert rig.origin.bytes_seen == b""
+
+async def test_h05_behind_a_trusted_proxy_the_authority_is_told_whose_request_it_is(unstarted: Rig) -> None:
+    """O11 counts by it: from a trusted proxy alone, the rightmost that is none, and nothing where it can't be known."""
+    rig = await unstarted.start(trusted_proxies=["127.0.0.1", "10.0.0.0/8"])
+    proxy = await rig.client()
+    stranger = Client(*await asyncio.open_connection("127.0.0.1", rig.port, local_addr=("127.0.0.2", 0)))
+    for client, lines in (
+        (proxy, ["X-Forwarded-For: 203.0.113.5, 192.0.2.1, 10.0.0.9", "X-Gateway-Client: 192.0.2.66"]),
+        (proxy, ["X-Forwarded-For: 2001:DB8::1"]),
+        (proxy, ["X-Forwarded-For: unknown"]),
+        (proxy, []),
+        (stranger, ["X-Forwarded-For: 192.0.2.1", "X-Gateway-Client: 192.0.2.66", "X_Gateway_Client: 192.0.2.66"]),
+    ):
+        assert (await client.ask(get("/v1/oauth/token", *lines))).status == 200
+    stranger.close()
+    seen = [(request.one("x-gateway-peer"), request.one("x-gateway-client")) for request in rig.authority.requests]
+    here = b"127.0.0.1"
+    assert seen == [(here, b"192.0.2.1"), (here, b"2001:db8::1"), (here, None), (here, here), (b"127.0.0.2", None)]
 
 
 def _early(down: Downstream) -> list[bytes]:

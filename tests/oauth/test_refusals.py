@@ -21,6 +21,7 @@ from gateway.oauth.refusals import refusal
     (errors.UnsupportedMediaType(), 415, "invalid_request"),
     (errors.StoreUnavailable("timeout at 10.0.0.7"), 503, "temporarily_unavailable"),
     (errors.Overloaded(), 503, "temporarily_unavailable"),
+    (errors.TooManyRequests(reason="per_source"), 429, "temporarily_unavailable"),
     (errors.GatewayError(reason="KeyError"), 500, "server_error"),
 ])
 def test_rfc6749_5_2_error_answers(error: errors.GatewayError, status: int, code: str) -> None:

@@ -1,0 +1,90 @@
+"""What every endpoint that authenticates puts around it: `gateway.guard.attempts` for requests, counted and logged."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from gateway.addresses import parse_address, source_of
+from gateway.authority.rescue import client_address
+from gateway.config.model import AttemptLimits
+from gateway.errors import AuthenticationRequired, InvalidClient, InvalidRegistrationToken, TooManyRequests
+from gateway.guard.attempts import Attempt, Attempts, Kind
+from gateway.telemetry.log import Sparingly
+from gateway.telemetry.metrics import Registry
+
+SLOT = 0.005
+"""Seconds: a failure is answered on such a beat, counted from when it began, so that unknown and wrong take as long (O10)."""
+
+_WRONG = (InvalidClient, AuthenticationRequired, InvalidRegistrationToken)
+_log = logging.getLogger("gateway.authority")
+
+
+def source(request: web.Request) -> bytes:
+    """Who counts as one; empty when nobody knows whose request it is."""
+    return source_of(parse_address(client_address(request)))
+
+
+class Throttle:
+    """The limits of one worker."""
+
+    def __init__(self, limits: AttemptLimits, *, key: bytes, clock: Callable[[], float], registry: Registry) -> None:
+        """``key``: random bytes.  ``clock``: event-loop seconds."""
+        self._attempts = Attempts(limits, key=key)
+        self._clock = clock
+        self._throttled = Sparingly(_log, "attempts.throttled")
+        self._failed = {
+            kind: registry.counter("gateway_attempts_failed_total", "Wrong credentials at own endpoints", kind=kind.value)
+            for kind in Kind
+        }
+        self._refused = {
+            limit: registry.counter("gateway_attempts_throttled_total", "Attempts refused before a look-up", limit=limit)
+            for limit in AttemptLimits.model_fields
+        }
+
+    @asynccontextmanager
+    async def attempt(self, request: web.Request, kind: Kind, who: str, secret: str) -> AsyncIterator[Attempt]:
+        """
+        Around the verification of a secret, from before its first look-up; how it ends is what came of it.
+
+        Raises:
+            TooManyRequests: Before anything is looked up.
+        """
+        began = self._clock()
+        try:
+            attempt = self._attempts.admit(kind, source(request), who, secret, began)
+        except TooManyRequests as refused:
+            self._note(request, refused)
+            raise
+        try:
+            yield attempt
+        except _WRONG:
+            self._attempts.fail(attempt, self._clock())
+            self._failed[kind].inc()
+            await asyncio.sleep(SLOT - (self._clock() - began) % SLOT)
+            raise
+        except BaseException:  # an outage, a full pool: nobody knows
+            self._attempts.forgive(attempt)
+            raise
+        self._attempts.succeed(attempt, self._clock())
+
+    def register(self, request: web.Request) -> None:
+        """
+        Count a registration, or another password to be hashed.
+
+        Raises:
+            TooManyRequests: This source had too many.
+        """
+        try:
+            self._attempts.register(source(request), self._clock())
+        except TooManyRequests as refused:
+            self._note(request, refused)
+            raise
+
+    def _note(self, request: web.Request, refused: TooManyRequests) -> None:
+        self._refused[refused.reason].inc()
+        self._throttled.say(self._clock(), address=client_address(request), limit=refused.reason)
