@@ -8,8 +8,10 @@ What can't be framed for certain is a 502, or a cut connection once the answer h
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, cast
 
+from gateway.edge.body import MAX_PIECES
 from gateway.edge.chunks import ChunkDecoder, ChunkError
 from gateway.edge.exchange import WRITE_AHEAD, Exchange
 from gateway.edge.head import MAX_RESPONSE_HEAD, BadResponse, ResponseReader
@@ -121,6 +123,9 @@ class Upstream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop; tells the pool, and the exchange if there is one."""
         self.closed = True
+        if self._state == _CHUNKED and self._buffer and self.exchange is not None:
+            rest, self._buffer = self._buffer, b""
+            self._chunks(self.exchange, rest, sys.maxsize)
         exchange = self.exchange
         self.exchange = None
         self.pool.lost(self)
@@ -156,7 +161,11 @@ class Upstream(asyncio.Protocol):
         if state == _LENGTH:
             self._length(exchange, data)
         elif state == _CHUNKED:
-            self._chunks(exchange, data)
+            if self._buffer:  # some wait for their turn, and the client's pace had reading resumed
+                self._buffer += data
+                self.transport.pause_reading()
+            else:
+                self._chunks(exchange, data)
         elif state == _UNTIL_CLOSE:
             exchange.down.write_body(exchange, data, chunked=self._chunked_out)
         else:
@@ -253,18 +262,35 @@ class Upstream(asyncio.Protocol):
             exchange.down.write_body(exchange, data if exact else data[: self._left], chunked=False)
             self._finish(exact=exact)
 
-    def _chunks(self, exchange: Exchange, data: bytes) -> None:
+    def _chunks(self, exchange: Exchange, data: bytes, most: int = MAX_PIECES) -> None:
         decoder = cast(ChunkDecoder, self._decoder)
         try:
-            pieces, used = decoder.feed(data)
+            pieces, used = decoder.feed(data, most)
         except ChunkError as error:
             self._broken(exchange, f"the answer's chunked body is malformed: {error}")
             return
         if pieces:
             content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             exchange.down.write_body(exchange, content, chunked=self._chunked_out)
-        if decoder.done and not exchange.over:
+        if exchange.over:
+            return
+        if decoder.done:
             self._finish(exact=used == len(data))
+        elif used < len(data):  # so many chunks that the rest is better taken in another turn of the event loop
+            self._buffer = data[used:]
+            if not self.closed:
+                self.transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._go_on, exchange)
+
+    def _go_on(self, exchange: Exchange) -> None:
+        """Another turn for the chunks that arrived together; unless the exchange is over by now."""
+        rest = self._buffer
+        if self.exchange is not exchange or not rest:
+            return
+        self._buffer = b""
+        self._chunks(exchange, rest)
+        if not (self._buffer or self.closed or (self.exchange is exchange and exchange.down.write_paused)):
+            self.transport.resume_reading()
 
     def _finish(self, *, exact: bool) -> None:
         """The answer is complete; ``exact`` says that nothing followed it."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import pytest
 
+from gateway.edge.body import MAX_PIECES
+from gateway.edge.chunks import ChunkDecoder
 from tests.edge.rig import OK, OriginConnection, Rig, chunk, get, post
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -398,3 +401,63 @@ async def test_rfc9110_6_6_1_an_answer_without_a_date_gets_one(rig: Rig, answer:
         rig.origin.answer = answer.replace(b"\r\n", b"\r\ndate: theirs\r\n", 1)
         assert (await client.ask(message)).one("date") == b"theirs"
         client = await rig.client()
+
+
+TINY = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("close", [False, True], ids=["kept", "closed"])
+async def test_x08_an_answer_of_single_bytes_gives_way_to_others(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, close: bool
+) -> None:
+    """However many chunks come at once: so many a turn of the event loop, all of them in order, and the connection is kept."""
+    turns: list[int] = []
+    feed = ChunkDecoder.feed
+
+    def counted(self: ChunkDecoder, data: bytes, most: int) -> tuple[list[bytes], int]:
+        pieces, used = feed(self, data, most)
+        turns.append(len(pieces))
+        return pieces, used
+
+    monkeypatch.setattr(ChunkDecoder, "feed", counted)
+    content = bytes(range(256)) * 80
+    body = b"".join(b"1\r\n%c\r\n" % byte for byte in content) + b"0\r\n\r\n"
+    rig.origin.replies(TINY + body, close=close)
+    client = await rig.client()
+    for _ in range(2):
+        answer = await client.ask(get("/public/x"))
+        assert (answer.status, answer.body) == (200, content)
+    if not close:  # what lies there when the connection ends is taken at once
+        assert max(turns) <= MAX_PIECES
+    assert sum(turns) == 2 * len(content)
+    assert len(rig.origin.connections) == 1 + close
+
+
+async def test_x08_what_goes_wrong_later_is_noticed_then(rig: Rig) -> None:
+    """Chunks that wait for their turn: a fault after them cuts the client off, and nothing after it is served."""
+    rig.origin.replies(TINY + b"1\r\nx\r\n" * 3 * MAX_PIECES + b"zz\r\n")
+    client = await rig.client()
+    await client.send(get("/public/x"))
+    got = await client.rest()
+    assert got.count(b"x") >= 2 * MAX_PIECES
+    assert not got.endswith(b"0\r\n\r\n")
+
+
+async def test_x08_a_client_that_leaves_meanwhile_ends_it(rig: Rig) -> None:
+    """The connection to the upstream is cut, since what it still holds is nobody's."""
+    cut = asyncio.Event()
+
+    async def script(connection: OriginConnection) -> None:
+        await connection.request()
+        with contextlib.suppress(ConnectionError):
+            await connection.send(TINY + b"1\r\nx\r\n" * 40_000)
+        await connection.rest()
+        cut.set()
+
+    rig.origin.script = script
+    client = await rig.client()
+    await client.send(get("/public/x"))
+    await client.response_head()
+    client.close()
+    async with asyncio.timeout(5):
+        await cut.wait()
