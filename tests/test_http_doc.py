@@ -154,9 +154,9 @@ def test_what_operators_are_told_of_wrong_secrets_is_the_code_s() -> None:
     assert f"(`per_credential`, {ATTEMPTS.per_credential} a minute" in said
     assert f"(`per_account`, {ATTEMPTS.per_account})" in said
     assert f"fewer than {BEYOND} wrong ones a minute" in said
-    assert ATTEMPTS.per_credential // UNDER_ATTACK == 2
-    assert MINUTE / ATTEMPTS.per_credential * UNDER_ATTACK == 30
-    assert "(twice at once, then once in half a minute)" in said
+    assert ATTEMPTS.per_credential // UNDER_ATTACK == 4
+    assert MINUTE / ATTEMPTS.per_credential * UNDER_ATTACK == 15
+    assert "(four times at once, then once in 15 seconds)" in said
     assert f"a beat of {SLOT * 1000:g} ms" in said
 
 

@@ -11,7 +11,7 @@ from gateway.authority.body import read_json_bytes
 from gateway.authority.hasher import Hasher
 from gateway.authority.owner import Ownership
 from gateway.authority.rescue import facts
-from gateway.authority.throttle import Throttle, source
+from gateway.authority.throttle import Throttle, stranger
 from gateway.errors import Conflict, InvalidInput
 from gateway.oauth.accounts import read_password
 from gateway.oauth.ports import ClientStore
@@ -44,7 +44,7 @@ class AccountEndpoint:
         password = _read_new(await read_json_bytes(request))
         account = await self._ownership.account_of(request)
         self._throttle.register(request)
-        hashed = await self._hasher.hash(password, source=source(request))
+        hashed = await self._hasher.hash(password, source=stranger(request))
         if not await self._clients.change_password_hash(account.username, account.password_hash, hashed):
             raise Conflict("The password was changed meanwhile")
         _log.info("account.password_changed", extra=facts(request, username=account.username))

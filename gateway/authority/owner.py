@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from gateway.authority.hasher import Hasher
 from gateway.authority.identify import identify
 from gateway.authority.rescue import facts
-from gateway.authority.throttle import Throttle, source
+from gateway.authority.throttle import Throttle, stranger
 from gateway.errors import AuthenticationRequired, BadRequest, InvalidClient, InvalidInput, NotFound
 from gateway.guard.attempts import Kind
 from gateway.oauth.accounts import read_password, read_username
@@ -89,7 +89,7 @@ class Ownership:
             account = await self._clients.find_account(username)
             if account is not None and account.password_hash and account.password_hash == attempt.proof:
                 return account  # the same password and the same hash, from the same address: argon2 would say the same
-            verified = await self._hasher.verify(account.password_hash if account else "", password, source=source(request))
+            verified = await self._hasher.verify(account.password_hash if account else "", password, source=stranger(request))
             if account is None:
                 raise AuthenticationRequired(reason="unknown_account")
             if not verified.right:

@@ -11,7 +11,7 @@ from gateway.authority.body import read_json_bytes, read_optional_json_bytes
 from gateway.authority.enrolment import Enrolment
 from gateway.authority.owner import Ownership
 from gateway.authority.rescue import facts
-from gateway.authority.throttle import Throttle, source
+from gateway.authority.throttle import Throttle, stranger
 from gateway.config.model import OAuth
 from gateway.errors import AuthenticationRequired, Forbidden
 from gateway.oauth.registration import read_nothing, read_registration
@@ -48,7 +48,7 @@ class RegistrationEndpoint:
         registration = read_registration(await read_json_bytes(request))
         self._throttle.register(request)
         issued = await self._enrolment.register(
-            registration.username, registration.password, self._scopes, source=source(request)
+            registration.username, registration.password, self._scopes, source=stranger(request)
         )
         return self._created(request, issued)
 

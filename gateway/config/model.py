@@ -141,14 +141,14 @@ class AttemptLimits(Section):
     clients are one address.
     """
 
-    per_credential: Annotated[int, Field(ge=0), AS_WHOLE] = 10
+    per_credential: Annotated[int, Field(ge=0), AS_WHOLE] = 20
     """Wrong secrets of one account or client that an address may try."""
     per_source: Annotated[int, Field(ge=0), AS_WHOLE] = 60
     """Wrong passwords of any accounts that an address may try; ten times as many client secrets, as nobody guesses those."""
     per_account: Annotated[int, Field(ge=0), AS_WHOLE] = 100
     """Wrong secrets of one account or client from all addresses; above it each may try a fifth of per_credential, never none."""
     registrations: Annotated[int, Field(ge=0), AS_WHOLE] = 60
-    """Registrations, refused names included, and changed passwords that come from an address."""
+    """Registrations, refused names included, and changed passwords that come from an address; loopback has any number."""
 
 
 class OAuth(Section):

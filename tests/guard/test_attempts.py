@@ -17,7 +17,7 @@ GENERATED_KINDS = [kind for kind in Kind if kind is not Kind.ACCOUNT]
 
 
 def some_attempts(**limits: int) -> Attempts:
-    return Attempts(AttemptLimits(**limits), key=b"of the test")
+    return Attempts(AttemptLimits(**{"per_credential": 10, **limits}), key=b"of the test")
 
 
 def wrong(

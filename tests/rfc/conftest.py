@@ -29,7 +29,6 @@ def gateway(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             "scopes": {"read": "Read.", "write": "Write."},
             "default_scopes": ["read"],
             "access_token_ttl": "1h",
-            "attempts": {"registrations": 0},  # all of these tests are one source
         },
         "upstreams": {"legacy": {"targets": [f"http://127.0.0.1:{origin.port}"]}},
         "routes": [
