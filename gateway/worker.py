@@ -61,7 +61,7 @@ class Worker:
         self._hasher = Hasher()
         self._wire = Wire(address, login, timeout=timeout, registry=registry)
         clients, tokens = RedisClients(self._wire, store.prefix), RedisTokens(self._wire, store.prefix)
-        application = build(config, clients, tokens, self._hasher, registry=registry)
+        application = build(config, clients, tokens, self._hasher, registry=registry, caught_up=self._link.caught_up)
         self._authority = web.AppRunner(application, handle_signals=False, shutdown_timeout=1, **RUNNER_OPTIONS)
         self._access_log = AccessLog(1, registry, readable=os.isatty(1))
         tls = None if certificates is None else certificates.context

@@ -25,6 +25,7 @@ from gateway.authority.register import RegistrationEndpoint
 from gateway.authority.rescue import rescue
 from gateway.authority.resources import ResourceMetadataEndpoint
 from gateway.authority.revoke import RevocationEndpoint
+from gateway.authority.settle import CaughtUp, settle
 from gateway.authority.throttle import Throttle
 from gateway.authority.token import TokenEndpoint
 from gateway.config.model import Config
@@ -46,6 +47,7 @@ RUNNER_OPTIONS: dict[str, Any] = {
 def build(
     config: Config, clients: ClientStore, tokens: TokenStore, hasher: Hasher, *,
     registry: Registry, entropy: Callable[[int], bytes] = os.urandom, clock: Callable[[], float] = time.monotonic,
+    caught_up: CaughtUp | None = None,
 ) -> web.Application:
     """
     Build the application; its paths include the prefix.
@@ -58,6 +60,7 @@ def build(
         registry: Where the endpoints count.
         entropy: Gives random bytes.
         clock: Gives seconds that only rise, as the event loop's.
+        caught_up: Awaited before an answer says that something has ended; None where no guard is in the process.
     """
     oauth = config.oauth
     prefix = oauth.prefix
@@ -66,9 +69,11 @@ def build(
     def is_oauth(path: str) -> bool:
         return path in oauth_paths or path.startswith(f"{prefix}/oauth/register/")
 
-    app = web.Application(
-        middlewares=[rescue(is_oauth, endpoint_url(oauth.issuer, prefix, "token"))], client_max_size=MAX_BODY
-    )
+    middlewares = [rescue(is_oauth, endpoint_url(oauth.issuer, prefix, "token"))]
+    if caught_up is not None:
+        ending = frozenset(f"{prefix}/oauth/{name}" for name in ("revoke", "leaks", "account/sign-out"))
+        middlewares.append(settle(caught_up, ending))
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app.on_response_prepare.append(_hide_server)
 
     throttle = Throttle(oauth.attempts, key=os.urandom(16), clock=clock, registry=registry)

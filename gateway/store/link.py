@@ -24,7 +24,7 @@ from gateway.store.codec import decode_client, decode_token
 from gateway.store.dial import Address, dial
 from gateway.store.handshake import Greeting, Login, greet
 from gateway.store.keys import Keys
-from gateway.store.lookup import Beat, Get
+from gateway.store.lookup import Beat, Get, Mark
 from gateway.store.resp import Connection
 from gateway.store.steady import HEARTBEAT, Steady
 from gateway.telemetry.metrics import Registry
@@ -111,6 +111,19 @@ class VerdictLink:
         """When the store's clock shows ``store_ms``, in event-loop seconds; early by up to one round trip, never late."""
         return store_ms / 1000 + self._offset
 
+    async def caught_up(self) -> None:
+        """
+        Wait until all changes that the store has confirmed by now are known here.
+
+        Its confirmation and its push come on two connections, so the first may be here before the second.  Without a link
+        there is nothing to wait for: nothing that was read counts.  One that is silent is waited for as for a look-up.
+        """
+        if self._line.connection is None:
+            return
+        reached: asyncio.Future[None] = self._loop.create_future()
+        if not self._line.send(Mark(lambda: None if reached.done() else reached.set_result(None))):
+            await reached
+
     def _ask(self, kind: str, key: bytes, decode: Callable[[bytes], Any], done: Callable[[Any], None]) -> None:
         ask = Get(kind, key, decode, done, self.unreadable)
         reason = self._line.send(ask)
@@ -164,6 +177,9 @@ class VerdictLink:
         self._up.value = self._tracked.value = 0
         self._lost.value += not closing
         self.listener.everything_changed()
+        for ask in connection.asks:
+            if isinstance(ask, Mark):
+                ask.done()  # everything has been dropped
         return [ask for ask in connection.asks if isinstance(ask, Get) and not ask.abandoned]
 
     def beat(self, now: float) -> Beat:

@@ -50,6 +50,25 @@ class Get(Timed):
         self.done(error)
 
 
+class Mark(Timed):
+    """A place in the server's order: what it says is that whatever the server sent before it has been heard."""
+
+    __slots__ = ("done",)
+
+    def __init__(self, done: Callable[[], None]) -> None:
+        super().__init__(_TIME)
+        self.done = done
+
+    def answer(self, reply: Reply) -> None:
+        """It came by."""
+        self.done()
+
+    def fail(self, error: GatewayError) -> None:
+        """It never will."""
+        self.abandoned = True
+        self.done()
+
+
 class Beat(Ask):
     """A heartbeat: TIME."""
 

@@ -42,6 +42,39 @@ def behind(proxy: Proxy, tls: ssl.SSLContext | None = None) -> Address:
 # --- a bad network -----------------------------------------------------------------------------------------------------
 
 
+async def test_a_confirmed_change_that_is_still_on_its_way_here_is_waited_for(valkey: ValkeyServer, proxy: Proxy) -> None:
+    """The store's word of it comes on another connection, before the push."""
+    write(valkey, 1)
+    async with a_link(behind(proxy)) as bench:
+        await bench.keep(1)
+        proxy.delay = 0.05
+        valkey.call("DEL", KEYS.token(a_ref(1)))
+        assert bench.find(1) is not None
+        await bench.link.caught_up()
+        assert bench.find(1) is None
+
+
+@pytest.mark.parametrize("how", ["cut", "black hole", "none"])
+async def test_nobody_waits_for_a_change_on_a_link_that_is_lost(valkey: ValkeyServer, proxy: Proxy, how: str) -> None:
+    """What was read on it counts no more; on a silent one it is a look-up's time."""
+    write(valkey, 1)
+    async with a_link(behind(proxy)) as bench:
+        await bench.keep(1)
+        if how == "none":
+            await bench.link.close()
+        else:
+            proxy.swallow(on=True)
+        waiting = asyncio.ensure_future(bench.link.caught_up())
+        await asyncio.sleep(0)
+        if how == "cut":
+            assert not waiting.done()
+            proxy.cut()
+        async with asyncio.timeout(5):
+            await waiting
+        assert how == "black hole" or bench.find(1) is None
+        proxy.swallow(on=False)
+
+
 async def test_a_delay_keeps_the_order(valkey: ValkeyServer, proxy: Proxy) -> None:
     """The answer "alive" and the push that ends it come late, but in order: nothing dead is kept."""
     write(valkey, *range(20))
