@@ -208,13 +208,15 @@ async def run(seconds: float) -> Soak:
     """A gateway, its store and its upstream for this time."""
     upstream = Upstream()
     config = {
-        "listen": {"bad_tokens": 0},  # all of these clients have one address, and use dead tokens on purpose
         "upstreams": {"legacy": {"targets": [f"http://127.0.0.1:{upstream.port}"], "ejection": {"shortest": "1s"}}},
         "routes": [{"path": "/v1/legacy/", "upstream": "legacy"}],
     }
-    with tempfile.TemporaryDirectory() as directory, Gateway(Path(directory), config).running() as gateway:
-        await upstream.begin()
-        return await soak(gateway, upstream, seconds)
+    with tempfile.TemporaryDirectory() as directory:
+        gateway = Gateway(Path(directory), config)
+        gateway.config["listen"]["bad_tokens"] = 0  # all of these clients have one address, and use dead tokens on purpose
+        with gateway.running():
+            await upstream.begin()
+            return await soak(gateway, upstream, seconds)
 
 
 def main() -> int:
