@@ -303,7 +303,7 @@ class Downstream(asyncio.Protocol):
         now = self.edge.loop.time()
         digest = reader.token_digest
         if digest is None:
-            digest = reader.token_digest = digest_access(bearer(reader.authorization))
+            digest = reader.token_digest = digest_access(reader.token or bearer(reader.authorization))
         verdict = self.edge.verdicts.find(digest, now)
         if verdict is not None:
             self._forward(permit(match, verdict, now))

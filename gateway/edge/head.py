@@ -83,15 +83,16 @@ class RequestReader:
     Reads the heads of one client connection.
 
     After `read` these hold the present request: ``method``, ``target`` (raw), ``http10``, ``host`` (raw value, empty when
-    HTTP/1.0 sent none), ``authorization`` (value or None), ``content_length`` (bytes or None), ``chunked``, ``keep_alive``,
-    ``expects_continue``, ``lines`` (what may be forwarded), ``forwarding`` (what a trusted proxy said); ``token_digest`` is kept
-    here for whoever computed it from ``authorization``.
+    HTTP/1.0 sent none), ``authorization`` (value or None), ``token`` (the bearer token in it, where it was looked at here),
+    ``content_length`` (bytes or None), ``chunked``, ``keep_alive``, ``expects_continue``, ``lines`` (what may be forwarded),
+    ``forwarding`` (what a trusted proxy said); ``token_digest`` is kept here for whoever computed it.
     """
 
     __slots__ = (
         "_fault", "_names", "_parser", "_seen_connection", "_te", "authorization", "chunked", "content_length", "dated",
-        "expects_continue", "forwarding", "host", "http10", "keep_alive", "lines", "method", "target", "token_digest",
-        "underscored", "upgrade", "_after_token", "_before_token", "_fields", "_version", "_written", "_written_for",
+        "expects_continue", "forwarding", "host", "http10", "keep_alive", "lines", "method", "target", "token",
+        "token_digest", "underscored", "upgrade", "_after_token", "_before_token", "_fields", "_longest", "_version", "_written",
+        "_written_for",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -116,10 +117,12 @@ class RequestReader:
         self.method = self.target = b""
         self.http10 = False
         self.keep_alive = False
+        self.token: bytes | None = None
         self.token_digest: bytes | None = None
         self._fields = b""
         self._before_token = b""
         self._after_token = b""
+        self._longest = 0
         self._version = b""
         self._written = b""
         self._written_for: tuple[object, object, object] = (None, None, None)
@@ -175,6 +178,7 @@ class RequestReader:
         if value is not None and value[:7] == b"Bearer " and fields.count(value) == 1:
             before, _, self._after_token = fields.partition(value)
             self._before_token = before + b"Bearer "
+            self._longest = min(MAX_LINE, len(self._before_token) + MAX_TOKEN + len(self._after_token))
 
     def _differs_by_token(self, fields: bytes) -> bool:
         """
@@ -184,12 +188,13 @@ class RequestReader:
         line the limits may be exceeded by it, so that is read as ever.
         """
         before, after = self._before_token, self._after_token
-        if not before or len(fields) > MAX_LINE or not fields.startswith(before) or not fields.endswith(after):
+        if len(fields) > self._longest or not fields.startswith(before) or not fields.endswith(after):
             return False
         token = fields[len(before) : len(fields) - len(after)]
-        if len(token) > MAX_TOKEN or B64TOKEN.fullmatch(token) is None:
+        if B64TOKEN.fullmatch(token) is None:
             return False
         self.authorization = b"Bearer " + token
+        self.token = token
         self.token_digest = None
         self._written_for = (None, None, None)  # it may hold the other token, where a route passes tokens on
         return True

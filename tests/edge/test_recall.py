@@ -14,6 +14,7 @@ from gateway.config.model import Config
 from gateway.edge.head import BadResponse, RequestReader, ResponseReader
 from gateway.edge.upstream import MAX_KNOWN_HEAD, MAX_KNOWN_HEADS, Speaker
 from gateway.errors import GatewayError
+from gateway.guard.bearer import bearer
 from gateway.routing import Router
 
 PLAIN = Router(Config.model_validate({
@@ -51,6 +52,14 @@ HEADS = st.builds(lambda line, lines: b"\r\n".join([line, *lines, b"", b""]), RE
 SIMPLE = b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer abc\r\n\r\n"
 
 
+def bearer_of(reader: RequestReader) -> Any:
+    """The token that is looked up, or why there is none: one that the reader took from its place was held to the same rules."""
+    try:
+        return reader.token or bearer(reader.authorization)
+    except GatewayError as error:
+        return type(error)
+
+
 def said(reader: RequestReader, head: bytes) -> Any:
     """All that the rest of the edge can learn of a head."""
     try:
@@ -60,6 +69,7 @@ def said(reader: RequestReader, head: bytes) -> Any:
     return (
         reader.method, reader.target, reader.http10, reader.host, reader.authorization, reader.content_length, reader.chunked,
         reader.keep_alive, reader.expects_continue, reader.upgrade, reader.forwarding, reader.lines, reader.token_digest,
+        bearer_of(reader),
         reader.write(PLAIN, b"I: 1\r\n", b"O: 1\r\n"), reader.write(PASSING_TOKENS, b"I: 1\r\n", b"O: 1\r\n"),
     )  # fmt: skip
 
@@ -96,6 +106,7 @@ def test_the_same_lines_are_not_parsed_again(monkeypatch: pytest.MonkeyPatch) ->
     assert (reader.target, reader.lines) == (b"/other?x=1", lines)
     reader.read(SIMPLE.replace(b"abc", b"another.token"))
     assert reader.authorization == b"Bearer another.token"
+    assert reader.token == b"another.token"
 
 
 TOKENS = st.sampled_from([b"abc", b"xyz", b"a" * 4096, b"a" * 4097, b"", b"a b", b"a\tb", b"a\r\nX: y", b"abc\x00", b"a,b",
