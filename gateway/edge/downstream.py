@@ -161,7 +161,7 @@ class Downstream(asyncio.Protocol):
         self.write_paused = False
         exchange = self._exchange
         if exchange is not None and exchange.up is not None:
-            exchange.up.transport.resume_reading()
+            exchange.up.resume_reading()
             if exchange.answered:
                 self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
         else:

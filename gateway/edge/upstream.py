@@ -107,6 +107,11 @@ class Upstream(asyncio.Protocol):
         """Whether an answer is under way whose length is known."""
         return self._state == _LENGTH
 
+    def resume_reading(self) -> None:
+        """The client keeps up again; but what was read already comes first, so that no more than one read waits here (X03)."""
+        if not (self._state == _CHUNKED and self._buffer):
+            self.transport.resume_reading()
+
     def abort(self) -> None:
         """Cut the connection at once; whatever was under way on it is over."""
         self.exchange = None
@@ -161,7 +166,7 @@ class Upstream(asyncio.Protocol):
         if state == _LENGTH:
             self._length(exchange, data)
         elif state == _CHUNKED:
-            if self._buffer:  # some wait for their turn, and the client's pace had reading resumed
+            if self._buffer:  # some wait for their turn; TLS gives what it has decrypted, paused or not
                 self._buffer += data
                 self.transport.pause_reading()
             else:
@@ -289,7 +294,8 @@ class Upstream(asyncio.Protocol):
             return
         self._buffer = b""
         self._chunks(exchange, rest)
-        if not (self._buffer or self.closed or (self.exchange is exchange and exchange.down.write_paused)):
+        later = self.exchange  # perhaps another one by now
+        if not (self._buffer or self.closed or (later is not None and later.down.write_paused)):
             self.transport.resume_reading()
 
     def _finish(self, *, exact: bool) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from gateway.edge.body import MAX_PIECES
 from gateway.edge.chunks import ChunkDecoder
+from gateway.edge.exchange import Exchange
+from gateway.edge.upstream import Upstream
 from tests.edge.rig import OK, OriginConnection, Rig, chunk, get, post
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -427,10 +429,35 @@ async def test_x08_an_answer_of_single_bytes_gives_way_to_others(
     for _ in range(2):
         answer = await client.ask(get("/public/x"))
         assert (answer.status, answer.body) == (200, content)
-    if not close:  # what lies there when the connection ends is taken at once
-        assert max(turns) <= MAX_PIECES
+    assert max(turns) <= MAX_PIECES
     assert sum(turns) == 2 * len(content)
     assert len(rig.origin.connections) == 1 + close
+
+
+async def test_x03_a_reader_that_stops_and_goes_has_no_more_read_than_waits_already(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While chunks wait for their turn nothing is read, whatever the client's pace says: else 256 KB came with each stop."""
+    seen: list[int] = []
+    go_on = Upstream._go_on
+
+    def watched(self: Upstream, exchange: Exchange) -> None:
+        before = len(self._buffer)
+        exchange.down.pause_writing()
+        exchange.down.resume_writing()
+        assert not self.transport.is_reading()
+        go_on(self, exchange)
+        assert len(self._buffer) < before
+        seen.append(before)
+
+    monkeypatch.setattr(Upstream, "_go_on", watched)
+    content = b"x" * 10 * MAX_PIECES
+    rig.origin.replies(TINY + b"1\r\nx\r\n" * len(content) + b"0\r\n\r\n")
+    client = await rig.client()
+    for _ in range(2):
+        assert (await client.ask(get("/public/x"))).body == content
+    assert len(seen) > 10
+    assert rig.faults == []
 
 
 async def test_x08_what_goes_wrong_later_is_noticed_then(rig: Rig) -> None:
