@@ -22,6 +22,7 @@ from gateway.authority.hasher import Hasher
 from gateway.authority.operators import add_client
 from gateway.config.model import Config
 from gateway.oauth.tokens import mint_client_id, mint_client_key, mint_secret
+from gateway.store.admissions import RedisAdmissions
 from gateway.store.clients import RedisClients
 from gateway.store.dial import Address
 from gateway.store.handshake import Login
@@ -39,9 +40,9 @@ async def main(rounds: int) -> None:
     server, hasher = ValkeyServer().start(), Hasher()
     wire = Wire(Address(path=str(server.socket)), Login(), timeout=0.5, registry=Registry())
     await wire.start()
-    clients, tokens = RedisClients(wire, "gw"), RedisTokens(wire, "gw")
+    clients, tokens, admissions = RedisClients(wire, "gw"), RedisTokens(wire, "gw"), RedisAdmissions(wire, "gw")
     config = Config.model_validate({"oauth": {"attempts": UNLIMITED}})
-    runner = web.AppRunner(build(config, clients, tokens, hasher, registry=Registry()), **RUNNER_OPTIONS)
+    runner = web.AppRunner(build(config, clients, tokens, admissions, hasher, registry=Registry()), **RUNNER_OPTIONS)
     try:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

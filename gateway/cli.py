@@ -8,7 +8,6 @@ rest.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from gateway import __version__
 from gateway.errors import ConfigFault, GatewayError, StoreUnavailable, Unavailable
+from gateway.operator_commands import add_commands
 
 if TYPE_CHECKING:
     from gateway.config.load import Loaded
@@ -116,22 +116,6 @@ def _healthcheck(arguments: argparse.Namespace) -> int:
     return FAILED if trouble else OK
 
 
-def _clients_add(arguments: argparse.Namespace) -> int:
-    from gateway.enrol import enrol
-
-    password = sys.stdin.readline().rstrip("\r\n") if arguments.password else None
-    scopes, permissions = frozenset(arguments.scopes.split()), frozenset(arguments.permissions.split())
-    issued = enrol(_load(arguments).config, arguments.username, password, scopes, permissions)
-    print(json.dumps(issued))
-    return OK
-
-
-def _dash(value: str) -> str:
-    if value != "-":
-        raise argparse.ArgumentTypeError("only -, which reads it from stdin: an argument could be seen by everybody here")
-    return value
-
-
 def _demo_upstream(arguments: argparse.Namespace) -> int:
     from gateway.ops import demo_upstream
     from gateway.ops.listening import bind
@@ -164,15 +148,9 @@ def _parser() -> argparse.ArgumentParser:
     health.add_argument("--live", action="store_true", help="ask only whether the process is alive")
     health.set_defaults(command=_healthcheck)
 
-    clients = commands.add_parser("clients", help="the operator's way to make clients")
+    clients = commands.add_parser("clients", help="the operator's way to make, admit and end clients")
     actions = clients.add_subparsers(required=True, metavar="ACTION")
-    add = actions.add_parser("add", help="make a client; prints client_id, client_key and client_secret once, as JSON")
-    _add_config(add)
-    add.add_argument("--username", help="the account that it belongs to, made if there is none (default: no account)")
-    add.add_argument("--password", metavar="-", type=_dash, help="- reads the new account's password from stdin (default: none)")
-    add.add_argument("--scopes", default="", help="all that it may be granted, separated by spaces")
-    add.add_argument("--permissions", default="", help="introspect:any, to introspect tokens of other clients")
-    add.set_defaults(command=_clients_add)
+    add_commands(actions, _add_config, lambda arguments: _load(arguments).config)
 
     demo = commands.add_parser("demo-upstream", help="run the small legacy API of `make run`")
     demo.add_argument("--host", default="127.0.0.1", help="address to bind (default %(default)s)")

@@ -1,21 +1,35 @@
-"""``gateway clients add``: the authority's function on the configured store, beside a running gateway or without one."""
+"""``gateway clients``: the authority's functions on the configured store, beside a running gateway or without one."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from gateway.authority.hasher import Hasher
 from gateway.authority.operators import add_client
 from gateway.config.model import Config
 from gateway.errors import InvalidInput
 from gateway.modes import answers, check_trust, reach
+from gateway.store.admissions import RedisAdmissions
 from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
 from gateway.store.connect import connect
 from gateway.store.embedded import EmbeddedStore
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What an operator works with."""
+
+    clients: RedisClients
+    admissions: RedisAdmissions
+    hasher: Hasher
 
 
 def enrol(
@@ -31,10 +45,26 @@ def enrol(
     strangers = " ".join(sorted(scopes - set(config.oauth.scopes)))
     if strangers:
         raise InvalidInput(f"oauth.scopes does not define {strangers}")
+
+    async def act(desk: Desk) -> dict[str, str]:
+        return asdict(await add_client(
+            desk.clients, desk.hasher, username=username, password=password, scopes=scopes, permissions=permissions
+        ))  # fmt: skip
+
+    return operate(config, act)
+
+
+def operate(config: Config, act: Callable[[Desk], Coroutine[Any, Any, T]]) -> T:
+    """
+    Do something on the configured store.
+
+    Raises:
+        GatewayError: What was asked breaks a rule; its ``detail`` says which.
+        Unavailable: The store can't be had.
+    """
     check_trust(config)
     with ExitStack() as ends:
-        socket_path = _socket(config, ends)
-        return asyncio.run(_enrol(config, socket_path, username, password, scopes, permissions))
+        return asyncio.run(_operate(config, _socket(config, ends), act))
 
 
 def _socket(config: Config, ends: ExitStack) -> Path | None:
@@ -56,18 +86,13 @@ async def _is_up(config: Config, socket_path: Path) -> bool:
         await redis.aclose()
 
 
-async def _enrol(
-    config: Config, socket_path: Path | None, username: str | None, password: str | None, scopes: frozenset[str],
-    permissions: frozenset[str],
-) -> dict[str, str]:
+async def _operate(config: Config, socket_path: Path | None, act: Callable[[Desk], Coroutine[Any, Any, T]]) -> T:
     redis, hasher = connect(config.store, socket_path=socket_path), Hasher()
     try:
         await reach(config, redis)
-        clients = RedisClients(RedisCaller(redis), config.store.prefix)
-        issued = await add_client(
-            clients, hasher, username=username, password=password, scopes=scopes, permissions=permissions
-        )
-        return asdict(issued)
+        caller = RedisCaller(redis)
+        clients, admissions = RedisClients(caller, config.store.prefix), RedisAdmissions(caller, config.store.prefix)
+        return await act(Desk(clients, admissions, hasher))
     finally:
         hasher.close()
         await redis.aclose()

@@ -417,6 +417,18 @@ class InvalidRegistrationToken(OAuthError):
         super().__init__(reason=reason, headers=(("WWW-Authenticate", f'Bearer realm="gateway"{error}'),))
 
 
+class InvalidInitialAccessToken(InvalidRegistrationToken):
+    """RFC 7591 section 3.1 (RFC 6750 section 3.1): no initial access token, or one that is unknown, over or spent."""
+
+    title = "Registration needs an initial access token that is good: ask the operator of this gateway for one"
+
+
+class PendingClient(UnauthorizedClient):
+    """RFC 6749 section 5.2 unauthorized_client: it proved who it is, but registered where the operator has to approve."""
+
+    title = "The client waits for the approval of the operator"
+
+
 # --- the command line ----------------------------------------------------------------------------------------------
 
 

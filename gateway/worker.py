@@ -26,6 +26,7 @@ from gateway.ops.certificates import Certificates
 from gateway.ops.channel import WorkerEnd
 from gateway.ops.stopping import Stop
 from gateway.routing import Router
+from gateway.store.admissions import RedisAdmissions
 from gateway.store.clients import RedisClients
 from gateway.store.connect import connect
 from gateway.store.dial import find_address
@@ -61,7 +62,10 @@ class Worker:
         self._hasher = Hasher()
         self._wire = Wire(address, login, timeout=timeout, registry=registry)
         clients, tokens = RedisClients(self._wire, store.prefix), RedisTokens(self._wire, store.prefix)
-        application = build(config, clients, tokens, self._hasher, registry=registry, caught_up=self._link.caught_up)
+        admissions = RedisAdmissions(self._wire, store.prefix)
+        application = build(
+            config, clients, tokens, admissions, self._hasher, registry=registry, caught_up=self._link.caught_up
+        )
         self._authority = web.AppRunner(application, handle_signals=False, shutdown_timeout=1, **RUNNER_OPTIONS)
         self._access_log = AccessLog(1, registry, readable=os.isatty(1))
         tls = None if certificates is None else certificates.context

@@ -7,6 +7,7 @@ from aiohttp import hdrs
 from gateway.authority.application import build
 from gateway.authority.hasher import Hasher
 from gateway.config.model import Config
+from gateway.store.admissions import RedisAdmissions
 from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
 from gateway.store.tokens import RedisTokens
@@ -20,7 +21,8 @@ async def served() -> set[tuple[str, str]]:
     caller = RedisCaller(redis)
     config = Config.model_validate({"oauth": {"registration": "open"}})
     try:
-        application = build(config, RedisClients(caller, "gw"), RedisTokens(caller, "gw"), hasher, registry=Registry())
+        stores = RedisClients(caller, "gw"), RedisTokens(caller, "gw"), RedisAdmissions(caller, "gw")
+        application = build(config, *stores, hasher, registry=Registry())
     finally:
         hasher.close()
         await redis.aclose()

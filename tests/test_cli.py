@@ -121,3 +121,30 @@ def test_what_the_operator_may_not_ask_is_1_with_one_line(
     assert done.returncode == 1, done.stderr
     assert len([line for line in done.stderr.splitlines() if line.startswith("gateway: ")]) == 1
     assert said in done.stderr.lower()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "said"),
+    [
+        pytest.param(("initial-access-token", "--uses", "0"), "", "uses must be", id="a token that is good for nothing"),
+        pytest.param(("initial-access-token", "--ttl", "7"), "", "--ttl: write a duration", id="a time without a unit"),
+        pytest.param(("initial-access-token", "--end", "-"), "x\n", "no such initial access token", id="a token that is none"),
+        pytest.param(("approve", "x"), "", "no such client that waits", id="nobody to approve"),
+        pytest.param(("delete", "x"), "", "no such client", id="nobody to delete"),
+    ],
+)
+def test_what_the_operator_may_not_do_is_1_with_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], stdin: str, said: str
+) -> None:
+    (tmp_path / "config.yaml").write_text(GOOD + "oauth: {registration: token}\n")
+    done = run("clients", *arguments, cwd=tmp_path, stdin=stdin)
+    assert done.returncode == 1, done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("gateway: ")]) == 1
+    assert said in done.stderr.lower()
+
+
+def test_an_initial_access_token_in_argv_is_wrong_usage(tmp_path: Path) -> None:
+    """Everybody on the machine could read it."""
+    done = run("clients", "initial-access-token", "--end", "gwi_x", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "stdin" in done.stderr

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.authority.answers import answer, answer_empty
 from gateway.authority.body import read_json_bytes
+from gateway.authority.enrolment import forget_vanished
 from gateway.authority.hasher import Hasher
 from gateway.authority.owner import Ownership
 from gateway.authority.rescue import facts
@@ -35,8 +36,9 @@ class AccountEndpoint:
     async def show(self, request: web.Request) -> web.Response:
         """Answer what is known of the account; ``created`` in whole seconds since 1970."""
         account = await self._ownership.account_of(request)
+        client_ids = await forget_vanished(self._clients, account.username)
         return answer({
-            "username": account.username, "clients": account.client_ids, "created": account.issued_at // 1000,
+            "username": account.username, "clients": client_ids, "created": account.issued_at // 1000,
         })  # fmt: skip
 
     async def change_password(self, request: web.Request) -> web.Response:

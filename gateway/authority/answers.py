@@ -19,12 +19,17 @@ def answer(document: Mapping[str, object], *, status: int = 200, headers: Header
     return web.Response(body=orjson.dumps(document), status=status, headers=(*_JSON, *headers))
 
 
-def answer_created(issued: IssuedKey, location: str) -> web.Response:
+PENDING = {"pending": True}
+"""What an answer says of a client that waits for the operator."""
+
+
+def answer_created(issued: IssuedKey, location: str, *, pending: bool = False) -> web.Response:
     """Answer 201 with a credential: the only time that its secret is shown."""
-    document = {
+    document: dict[str, object] = {
         "client_id": issued.client_id,
         "client_key": issued.client_key,
         "client_secret": issued.client_secret,
+        **(PENDING if pending else {}),
     }
     return answer(document, status=201, headers=(("Location", location),))
 

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from gateway.authority.account import AccountEndpoint
+from gateway.authority.admission import Admission, Probation
 from gateway.authority.body import MAX_BODY
 from gateway.authority.clients import ClientEndpoint
 from gateway.authority.describe import DescribedClients
@@ -30,7 +31,7 @@ from gateway.authority.throttle import Throttle
 from gateway.authority.token import TokenEndpoint
 from gateway.config.model import Config
 from gateway.oauth.metadata import endpoint_url, metadata_path
-from gateway.oauth.ports import ClientStore, TokenStore
+from gateway.oauth.ports import AdmissionStore, ClientStore, TokenStore
 from gateway.oauth.resources import WELL_KNOWN
 from gateway.telemetry.metrics import Registry
 
@@ -45,7 +46,7 @@ RUNNER_OPTIONS: dict[str, Any] = {
 
 
 def build(
-    config: Config, clients: ClientStore, tokens: TokenStore, hasher: Hasher, *,
+    config: Config, clients: ClientStore, tokens: TokenStore, admissions: AdmissionStore, hasher: Hasher, *,
     registry: Registry, entropy: Callable[[int], bytes] = os.urandom, clock: Callable[[], float] = time.monotonic,
     caught_up: CaughtUp | None = None,
 ) -> web.Application:
@@ -56,6 +57,7 @@ def build(
         config: The whole configuration.
         clients: Where accounts, clients and credentials are.
         tokens: Where tokens are.
+        admissions: Where initial access tokens are, and who waits for the operator.
         hasher: Closed by whoever made it.
         registry: Where the endpoints count.
         entropy: Gives random bytes.
@@ -80,19 +82,20 @@ def build(
     token_endpoint = endpoint_url(oauth.issuer, prefix, "token")
     audiences = frozenset((oauth.issuer, token_endpoint) if oauth.assertion_for_token_endpoint else (oauth.issuer,))
     authenticate = ClientAuthentication(clients, throttle, post=oauth.client_secret_post, audiences=audiences)
-    token = TokenEndpoint(oauth, authenticate, tokens, registry=registry, entropy=entropy)
+    token = TokenEndpoint(oauth, authenticate, clients, tokens, registry=registry, entropy=entropy)
     add_post = app.router.add_post
     add_post(f"{prefix}/oauth/token", token.handle)
     add_post(f"{prefix}/oauth/introspect", IntrospectionEndpoint(oauth.issuer, authenticate, tokens).handle)
     add_post(f"{prefix}/oauth/revoke", RevocationEndpoint(authenticate, tokens).handle)
-    add_post(f"{prefix}/oauth/leaks", LeaksEndpoint(authenticate, clients, tokens).handle)
+    add_post(f"{prefix}/oauth/leaks", LeaksEndpoint(authenticate, clients, tokens, admissions).handle)
     app.router.add_get(metadata_path(oauth.issuer), MetadataEndpoint(oauth).handle)
     resources = ResourceMetadataEndpoint(config)
     app.router.add_get(WELL_KNOWN, resources.handle)
     app.router.add_get(f"{WELL_KNOWN}/{{path:.*}}", resources.handle)
 
-    enrolment = Enrolment(clients, hasher, entropy)
-    described = DescribedClients(oauth, clients, enrolment, throttle, registry)
+    admission = Admission(oauth, admissions, throttle)
+    enrolment = Enrolment(clients, hasher, entropy, Probation(oauth, admissions))
+    described = DescribedClients(oauth, clients, admission, enrolment, throttle, registry)
     add_post(f"{prefix}/oauth/register", described.register)
     app.router.add_get(f"{prefix}/oauth/register/{{client_id}}", described.show)
     app.router.add_put(f"{prefix}/oauth/register/{{client_id}}", described.replace)
@@ -103,7 +106,7 @@ def build(
     app.router.add_delete(f"{prefix}/oauth/account", account.delete)
     app.router.add_put(f"{prefix}/oauth/account/password", account.change_password)
     add_post(f"{prefix}/oauth/account/sign-out", account.sign_out)
-    registration = RegistrationEndpoint(oauth, enrolment, ownership, throttle, registry)
+    registration = RegistrationEndpoint(oauth, admission, enrolment, ownership, throttle, registry)
     for name in dict.fromkeys(oauth.registration_paths):
         add_post(f"{prefix}/{name}", registration.handle)
     if "clients" not in oauth.registration_paths:

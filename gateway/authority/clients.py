@@ -6,7 +6,8 @@ import logging
 
 from aiohttp import web
 
-from gateway.authority.answers import answer, answer_empty
+from gateway.authority.answers import PENDING, answer, answer_empty
+from gateway.authority.enrolment import forget_vanished
 from gateway.authority.owner import Ownership
 from gateway.authority.rescue import facts
 from gateway.errors import NotFound
@@ -26,7 +27,7 @@ class ClientEndpoint:
     async def list(self, request: web.Request) -> web.Response:
         """Answer which clients an account has: the way back for whoever kept nothing but username and password."""
         account = await self._ownership.account_of(request)
-        return answer({"clients": account.client_ids})
+        return answer({"clients": await forget_vanished(self._clients, account.username)})
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer what the client may do; never a secret."""
@@ -37,6 +38,7 @@ class ClientEndpoint:
         return answer({
             "client_id": client.client_id,
             "enabled": client.enabled,
+            **(PENDING if client.pending else {}),
             "scope": write_scope(client.scopes),
             "created": client.issued_at // 1000,
             "keys": client.keys,

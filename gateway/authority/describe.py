@@ -8,13 +8,15 @@ from hmac import compare_digest
 import orjson
 from aiohttp import hdrs, web
 
-from gateway.authority.answers import answer, answer_empty
+from gateway.authority.admission import Admission
+from gateway.authority.answers import PENDING, answer, answer_empty
 from gateway.authority.body import read_json_bytes
 from gateway.authority.enrolment import Enrolment
+from gateway.authority.register import log_registered
 from gateway.authority.rescue import facts
 from gateway.authority.throttle import Throttle
 from gateway.config.model import OAuth
-from gateway.errors import Forbidden, InvalidClientMetadata, InvalidRegistrationToken, TokenRefused
+from gateway.errors import InvalidClientMetadata, InvalidRegistrationToken, TokenRefused
 from gateway.guard.attempts import Kind
 from gateway.guard.bearer import bearer
 from gateway.oauth.client_metadata import Offer, public_keys, read_client_metadata, read_replacement
@@ -40,9 +42,11 @@ class DescribedClients:
     """
 
     def __init__(
-        self, oauth: OAuth, clients: ClientStore, enrolment: Enrolment, throttle: Throttle, registry: Registry
-    ) -> None:
-        self._open = oauth.registration == "open"
+        self, oauth: OAuth, clients: ClientStore, admission: Admission, enrolment: Enrolment, throttle: Throttle,
+        registry: Registry,
+    ) -> None:  # fmt: skip
+        self._admission = admission
+        self._pending = oauth.registration == "approval"
         self._url = endpoint_url(oauth.issuer, oauth.prefix, "register")
         self._offer = Offer(
             grant_types(refresh=oauth.refresh_for_client_credentials),
@@ -56,22 +60,24 @@ class DescribedClients:
 
     async def register(self, request: web.Request) -> web.Response:
         """Register (RFC 7591 section 3.1); the answer shows secret and registration access token for the only time."""
-        if not self._open:
-            raise Forbidden("Registration is closed; ask the operator of this gateway for a client")
+        paid_with = await self._admission.admit(request)
         metadata = read_client_metadata(await read_json_bytes(request), self._offer)
         self._throttle.register(request)
-        issued, token = await self._enrolment.describe(
-            _scopes(metadata), _grants(metadata), orjson.dumps(metadata), public_keys(metadata)
-        )
+        async with self._admission.paid(paid_with):
+            issued, token = await self._enrolment.describe(
+                _scopes(metadata), _grants(metadata), orjson.dumps(metadata), public_keys(metadata)
+            )
         self._registered.inc()
-        _log.info("client.registered", extra=facts(request, client_id=issued.client_id, client_key=issued.client_key))
+        log_registered(request, issued, pending=self._pending, token_id=paid_with.token_id if paid_with else "")
         secret: dict[str, object] = {}
         if issued.client_secret:
             secret = {"client_key": issued.client_key, "client_secret": issued.client_secret, "client_secret_expires_at": 0}
         client = await self._clients.find_client(issued.client_id)
         created = {"client_id_issued_at": client.issued_at // 1000} if client is not None else {}
         location = ((hdrs.LOCATION, f"{self._url}/{issued.client_id}"),)
-        return answer({**self._document(issued.client_id, token, metadata), **secret, **created}, status=201, headers=location)
+        waiting = PENDING if self._pending else {}
+        document = {**self._document(issued.client_id, token, metadata), **secret, **created, **waiting}
+        return answer(document, status=201, headers=location)
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer what is registered (RFC 7592 section 2.1); the secret is known to nobody here."""
@@ -151,7 +157,8 @@ class DescribedClients:
 
     def _shown(self, client: Client, metadata: dict[str, object], token: str) -> web.Response:
         issued = {"client_id_issued_at": client.issued_at // 1000}
-        return answer({**self._document(client.client_id, token, metadata), **issued})
+        waiting = PENDING if client.pending else {}
+        return answer({**self._document(client.client_id, token, metadata), **issued, **waiting})
 
     def _document(self, client_id: str, token: str, metadata: dict[str, object]) -> dict[str, object]:
         return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from gateway.authority.admission import Probation
 from gateway.authority.hasher import Hasher
 from gateway.errors import Conflict, NotFound, StoreUnavailable
 from gateway.oauth.ports import ClientStore
@@ -42,7 +43,12 @@ class Enrolment:
     provisionally (it vanishes by itself), then the username is confirmed or the client linked, then the client is kept.
     """
 
-    def __init__(self, clients: ClientStore, hasher: Hasher, entropy: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, clients: ClientStore, hasher: Hasher, entropy: Callable[[int], bytes], probation: Probation | None = None
+    ) -> None:
+        """``probation``: what holds of those that register themselves; None for the operator's, who stay for ever."""
+        self._probation = probation
+        self._life_ms = 0 if probation is None else probation.life_ms
         self._clients = clients
         self._hasher = hasher
         self._entropy = entropy
@@ -72,7 +78,8 @@ class Enrolment:
         try:
             password_hash = _UNUSABLE if password is None else await self._hasher.hash(password, source=source)
             client, issued = await self._create(username, scopes, permissions)
-            if not await self._clients.confirm_username(Account(username, password_hash, (client.client_id,)), claim):
+            account = Account(username, password_hash, (client.client_id,))
+            if not await self._clients.confirm_username(account, claim, life_ms=self._life_ms):
                 raise Conflict(TAKEN)
         except BaseException:  # cancellation too
             await self._release(username, claim)
@@ -89,8 +96,10 @@ class Enrolment:
             StoreUnavailable: If the store does not answer.
         """
         client, issued = await self._create(username, scopes, permissions)
-        if not await self._clients.link_client(username, client.client_id, at_most=MAX_CLIENTS):
-            raise Conflict(f"An account can have {MAX_CLIENTS} clients at most")
+        if not await self._link(username, client):
+            await forget_vanished(self._clients, username)
+            if not await self._link(username, client):
+                raise Conflict(f"An account can have {MAX_CLIENTS} clients at most")
         await self._keep(client)
         return issued
 
@@ -173,12 +182,21 @@ class Enrolment:
             issued = IssuedKey(client_id, credential.client_key, "")
         else:
             issued, credential = mint_key(client_id, partition, self._entropy(KEY_ENTROPY), now_ms=0)
-        client = Client(client_id, account, scopes=scopes, permissions=permissions, keys=(issued.client_key,), grants=grants)
+        pending = self._probation is not None and self._probation.pending
+        client = Client(
+            client_id, account, enabled=not pending, scopes=scopes, permissions=permissions, keys=(issued.client_key,),
+            grants=grants, pending=pending,
+        )  # fmt: skip
         await self._clients.create_client(client, credential, provisional=True)
+        if self._probation is not None:
+            await self._probation.begin(client_id)
         return client, issued
 
+    async def _link(self, username: str, client: Client) -> bool:
+        return await self._clients.link_client(username, client.client_id, at_most=MAX_CLIENTS, life_ms=self._life_ms)
+
     async def _keep(self, client: Client) -> None:
-        if not await self._clients.keep_client(client.client_id):
+        if not await self._clients.keep_client(client.client_id, life_ms=self._life_ms):
             raise StoreUnavailable("provisional_client_vanished")
 
     async def _release(self, username: str, claim: str) -> None:
@@ -186,3 +204,15 @@ class Enrolment:
             await self._clients.release_username(username, claim)
         except StoreUnavailable:
             return  # it runs out by itself
+
+
+async def forget_vanished(clients: ClientStore, username: str) -> tuple[str, ...]:
+    """Take clients that were never used, and are gone, off their account; returns those that are left."""
+    account = await clients.find_account(username)
+    left: list[str] = []
+    for client_id in account.client_ids if account is not None else ():
+        if await clients.find_client(client_id) is not None:
+            left.append(client_id)
+        else:
+            await clients.unlink_client(username, client_id)
+    return tuple(left)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 
 from gateway.authority.throttle import Throttle
-from gateway.errors import InvalidClient, InvalidRequest
+from gateway.errors import InvalidClient, InvalidRequest, PendingClient
 from gateway.guard.attempts import Kind
 from gateway.oauth.assertions import ASSERTION_TYPE, LEEWAY, PublicKey, claimed_client, verify
 from gateway.oauth.basic import read_basic
@@ -33,7 +33,7 @@ async def identify(clients: ClientStore, user: str, secret: str) -> Caller:
     other costs one look-up and one comparison at least.
 
     Raises:
-        InvalidClient: If there is none, or it is disabled; only the ``reason`` tells which.
+        InvalidClient: If there is none, or it is disabled; only the ``reason`` tells which.  Who waits for the operator is found.
         StoreUnavailable: If the store does not answer.
     """
     if not is_secret(secret.encode("utf-8")):
@@ -44,9 +44,13 @@ async def identify(clients: ClientStore, user: str, secret: str) -> Caller:
         raise InvalidClient("unknown_client")
     if match is None:
         raise InvalidClient("wrong_secret")
-    if not client.enabled:
-        raise InvalidClient("disabled_client")
+    _refuse_disabled(client)
     return Caller(client, match.client_key)
+
+
+def _refuse_disabled(client: Client) -> None:
+    if not client.enabled and not client.pending:
+        raise InvalidClient("disabled_client")
 
 
 async def _look_up(clients: ClientStore, user: str) -> tuple[Client | None, list[Credential]]:
@@ -75,9 +79,16 @@ class ClientAuthentication:
         Raises:
             InvalidRequest: If it uses two methods at once, or names another client in the form.
             InvalidClient: If it fails to authenticate, in whatever way.
+            PendingClient: If it is right, and waits for the operator.
             TooManyRequests: If it failed too often.
             StoreUnavailable: If the store does not answer.
         """
+        caller = await self._caller(request, form)
+        if caller.client.pending:
+            raise PendingClient
+        return caller
+
+    async def _caller(self, request: web.Request, form: dict[str, str]) -> Caller:
         headers = request.headers.getall(hdrs.AUTHORIZATION, ())
         in_form = "client_secret" in form or "client_assertion" in form
         if len(headers) > 1 or (headers and in_form) or ("client_secret" in form and "client_assertion" in form):
@@ -114,8 +125,7 @@ class ClientAuthentication:
         keys = [PublicKey(credential.client_key, credential.jwk) for credential in credentials if credential.jwk]
         now = await self._clients.now_ms() // 1000
         verified = verify(assertion, client_id, keys, audiences=self._audiences, now=now)
-        if not client.enabled:
-            raise InvalidClient("disabled_client")
+        _refuse_disabled(client)
         life = verified.expires_at + LEEWAY + 1 - now
         if not await self._clients.use_once(client_id, verified.jti, life * 1000):
             raise InvalidClient("assertion_replayed")

@@ -13,9 +13,9 @@ from gateway.authority.body import read_json_bytes
 from gateway.authority.identify import ClientAuthentication
 from gateway.authority.rescue import facts
 from gateway.errors import InvalidInput
-from gateway.oauth.ports import ClientStore, TokenStore
+from gateway.oauth.ports import AdmissionStore, ClientStore, TokenStore
 from gateway.oauth.registration import read_object
-from gateway.oauth.tokens import find_access, find_manager, find_refresh, find_secret
+from gateway.oauth.tokens import find_access, find_initial, find_manager, find_refresh, find_secret
 
 MAX_FOUND = 100
 """Strings in one report."""
@@ -27,10 +27,14 @@ class LeaksEndpoint:
     """
     Takes strings that a secret scanner found.  Any client may report: who holds the whole string could use it as well.
 
-    An access token dies alone, a refresh token with its chain, a client secret with its key and all that was issued with it.
+    An access token dies alone, an initial access token too, a refresh token with its chain, a client secret with its key and
+    all that was issued with it.
     """
 
-    def __init__(self, authenticate: ClientAuthentication, clients: ClientStore, tokens: TokenStore) -> None:
+    def __init__(
+        self, authenticate: ClientAuthentication, clients: ClientStore, tokens: TokenStore, admissions: AdmissionStore
+    ) -> None:
+        self._admissions = admissions
         self._authenticate = authenticate
         self._clients = clients
         self._tokens = tokens
@@ -75,6 +79,8 @@ class LeaksEndpoint:
             if registration is not None and compare_digest(registration.manager_digest, manager.digest):
                 await self._clients.save_registration(replace(registration, manager_digest=b""))
                 return "registration_access_token", manager.client_id
+        elif (initial := find_initial(string)) is not None and await self._admissions.end_initial(initial):
+            return "initial_access_token", ""
         return None
 
 

@@ -19,7 +19,7 @@ class MetadataEndpoint:
             grant_types=grant_types(refresh=oauth.refresh_for_client_credentials),
             scopes=frozenset(oauth.scopes),
             client_secret_post=oauth.client_secret_post,
-            registration=oauth.registration == "open",
+            registration=oauth.registration != "closed",
         ))  # fmt: skip
 
     async def handle(self, _request: web.Request) -> web.Response:

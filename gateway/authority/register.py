@@ -6,6 +6,7 @@ import logging
 
 from aiohttp import hdrs, web
 
+from gateway.authority.admission import Admission
 from gateway.authority.answers import answer_created
 from gateway.authority.body import read_json_bytes, read_optional_json_bytes
 from gateway.authority.enrolment import Enrolment
@@ -13,7 +14,7 @@ from gateway.authority.owner import Ownership
 from gateway.authority.rescue import facts
 from gateway.authority.throttle import Throttle, stranger
 from gateway.config.model import OAuth
-from gateway.errors import AuthenticationRequired, Forbidden
+from gateway.errors import AuthenticationRequired
 from gateway.oauth.registration import read_nothing, read_registration
 from gateway.oauth.secrets import IssuedKey
 from gateway.telemetry.metrics import Registry
@@ -23,16 +24,18 @@ _log = logging.getLogger("gateway.authority")
 
 class RegistrationEndpoint:
     """
-    Registers whoever asks, where the configuration says ``registration: open``.
+    Registers whoever the configuration's ``registration`` admits.
 
     A request with credentials is an account that wants another client.  Either way a client may be granted
     ``default_scopes`` at most; more only by the operator.
     """
 
     def __init__(
-        self, oauth: OAuth, enrolment: Enrolment, ownership: Ownership, throttle: Throttle, registry: Registry
-    ) -> None:
-        self._open = oauth.registration == "open"
+        self, oauth: OAuth, admission: Admission, enrolment: Enrolment, ownership: Ownership, throttle: Throttle,
+        registry: Registry,
+    ) -> None:  # fmt: skip
+        self._admission = admission
+        self._pending = oauth.registration == "approval"
         self._scopes = frozenset(oauth.default_scopes)
         self._clients_path = f"{oauth.prefix}/clients"
         self._enrolment = enrolment
@@ -42,19 +45,20 @@ class RegistrationEndpoint:
 
     async def handle(self, request: web.Request) -> web.Response:
         """Register an account with its first client, or with the account's credentials another client."""
-        self._refuse_unless_open()
-        if hdrs.AUTHORIZATION in request.headers:
+        paid_with = await self._admission.admit(request)
+        if paid_with is None and hdrs.AUTHORIZATION in request.headers:
             return await self._attach(request)
         registration = read_registration(await read_json_bytes(request))
         self._throttle.register(request)
-        issued = await self._enrolment.register(
-            registration.username, registration.password, self._scopes, source=stranger(request)
-        )
-        return self._created(request, issued)
+        async with self._admission.paid(paid_with):
+            issued = await self._enrolment.register(
+                registration.username, registration.password, self._scopes, source=stranger(request)
+            )
+        return self._created(request, issued, token_id=paid_with.token_id if paid_with else "")
 
     async def handle_attach(self, request: web.Request) -> web.Response:
         """Only further clients: where ``registration_paths`` does not name this path."""
-        self._refuse_unless_open()
+        self._admission.admit_account()
         if hdrs.AUTHORIZATION not in request.headers:
             raise AuthenticationRequired(reason="no_credentials")
         return await self._attach(request)
@@ -64,11 +68,13 @@ class RegistrationEndpoint:
         account = await self._ownership.account_of(request)
         return self._created(request, await self._enrolment.attach(account.username, self._scopes))
 
-    def _refuse_unless_open(self) -> None:
-        if not self._open:
-            raise Forbidden("Registration is closed; ask the operator of this gateway for a client")
-
-    def _created(self, request: web.Request, issued: IssuedKey) -> web.Response:
+    def _created(self, request: web.Request, issued: IssuedKey, token_id: str = "") -> web.Response:
         self._registered.inc()
-        _log.info("client.registered", extra=facts(request, client_id=issued.client_id, client_key=issued.client_key))
-        return answer_created(issued, f"{self._clients_path}/{issued.client_id}")
+        log_registered(request, issued, pending=self._pending, token_id=token_id)
+        return answer_created(issued, f"{self._clients_path}/{issued.client_id}", pending=self._pending)
+
+
+def log_registered(request: web.Request, issued: IssuedKey, *, pending: bool, token_id: str) -> None:
+    """Say who registered; ``token_id`` is that of the initial access token, empty where none was asked for."""
+    more: dict[str, str | int] = {**({"pending": 1} if pending else {}), **({"token_id": token_id} if token_id else {})}
+    _log.info("client.registered", extra=facts(request, client_id=issued.client_id, client_key=issued.client_key, **more))

@@ -24,7 +24,8 @@ from gateway.errors import (
 )
 from gateway.oauth.grants import CLIENT_CREDENTIALS, REFRESH_TOKEN, choose_grant, grant_types, token_answer
 from gateway.oauth.pairs import FIRST_ENTROPY, NEXT_ENTROPY, Pair, mint_first, mint_next
-from gateway.oauth.ports import NewTokens, Refreshed, RefreshOutcome, TokenStore
+from gateway.oauth.ports import ClientStore, Issued, NewTokens, Refreshed, RefreshOutcome, TokenStore
+from gateway.oauth.records import Client
 from gateway.oauth.refusals import oauth_code
 from gateway.oauth.scopes import grant_scopes, parse_scope
 from gateway.oauth.sealing import NONCE, seal, unseal
@@ -63,13 +64,14 @@ class TokenEndpoint:
     """The token endpoint.  It never runs argon2."""
 
     def __init__(
-        self, oauth: OAuth, authenticate: ClientAuthentication, tokens: TokenStore, *,
+        self, oauth: OAuth, authenticate: ClientAuthentication, clients: ClientStore, tokens: TokenStore, *,
         registry: Registry, entropy: Callable[[int], bytes],
     ) -> None:
         self._terms = Terms.of(oauth)
         self._offered = grant_types(refresh=self._terms.refresh)
         self._grants = {CLIENT_CREDENTIALS: self._client_credentials, REFRESH_TOKEN: self._refresh}
         self._authenticate = authenticate
+        self._clients = clients
         self._tokens = tokens
         self._entropy = entropy
         self._registry = registry
@@ -109,7 +111,15 @@ class TokenEndpoint:
         )
         if not issued:
             raise InvalidClient("changed_meanwhile")
+        if issued is Issued.UNKEPT:
+            await self._keep(client)
         return token_answer(pair, expires_in=terms.access_ttl_ms // 1000, granted=granted, requested=requested)
+
+    async def _keep(self, client: Client) -> None:
+        """A client that registered itself is used: it stays.  Before the answer, so that whoever has a token is kept."""
+        if client.account:
+            await self._clients.keep_account(client.account, client.client_id)
+        await self._clients.keep_client(client.client_id)
 
     async def _refresh(self, caller: Caller, form: dict[str, str]) -> Answer:
         token = form.get("refresh_token")

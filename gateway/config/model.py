@@ -161,7 +161,15 @@ class OAuth(Section):
     registration_paths: tuple[Annotated[str, Field(pattern=SEGMENT_PATTERN)], ...] = ("register", "clients")
     """Names below the prefix that take a plain registration; without ``register`` a legacy API may own that path."""
     registration: Literal["open", "approval", "token", "closed"] = "closed"
-    """Who may register: open: anybody; closed: the operator, with ``gateway clients add``; the others are yet to come."""
+    """
+    Who may register.  open: anybody.  approval: anybody, but the client waits for the operator, with no token until then.
+    token: who has an initial access token of the operator.  closed: the operator alone, with ``gateway clients add``.
+    """
+    unused_registration_ttl: Duration = timedelta(days=30)
+    """
+    How long a client that registered itself lives without ever getting a token, its account too, if that has no client that
+    did; who waits for approval, waits so long at most.  0s: for ever.  What the operator makes stays.
+    """
     access_token_ttl: SomeTime = timedelta(hours=1)
     """Life of an access token."""
     refresh_token_ttl: SomeTime = timedelta(hours=24)

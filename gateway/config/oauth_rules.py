@@ -55,13 +55,10 @@ def issuer_said(draft: Draft) -> Iterator[Fault]:
 
 
 def registration(draft: Draft) -> Iterator[Fault]:
-    """Registration modes that exist, and a word about the open one."""
+    """A word about the open one."""
     mode = draft.config.oauth.registration
-    if mode in ("approval", "token"):
-        message = f"{mode} is not available yet: write closed (clients by `gateway clients add`) or open"
-        yield draft.fault(message, "oauth", "registration")
     if mode == "open" and not is_loopback(draft.config.listen.host):
-        message = "anybody who reaches the gateway may register and get tokens; closed leaves it to the operator"
+        message = "anybody who reaches the gateway may register and get tokens; approval, token and closed need the operator"
         yield draft.warning(message, "oauth", "registration")
 
 

@@ -45,6 +45,8 @@ class Kind(Enum):
     """By a password: what people choose can be guessed."""
     REGISTRATION = "registration"
     """By a registration access token."""
+    INITIAL = "initial"
+    """By an initial access token; whose it is nobody says, so all of them are one account."""
 
 
 @dataclass(slots=True, eq=False)

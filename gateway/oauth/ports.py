@@ -8,11 +8,11 @@ may never take an outage for an answer.  All multi-step changes are atomic (one 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Protocol
 
 from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential, Registration
-from gateway.oauth.tokens import AccessRef, RefreshRef, SecretRef
+from gateway.oauth.tokens import AccessRef, InitialRef, RefreshRef, SecretRef
 
 
 class ClientStore(Protocol):
@@ -36,8 +36,8 @@ class ClientStore(Protocol):
     async def claim_username(self, username: str, claim: str) -> bool:
         """Reserve a free username for 60 s under a random ``claim``; True again for the same claim, False when taken."""
 
-    async def confirm_username(self, account: Account, claim: str) -> bool:
-        """Turn a claim into the account; repeatable; False when the claim was lost meanwhile."""
+    async def confirm_username(self, account: Account, claim: str, *, life_ms: int = 0) -> bool:
+        """Turn a claim into the account, for a while or (0) for ever; repeatable; False when the claim was lost meanwhile."""
 
     async def release_username(self, username: str, claim: str) -> None:
         """Give a claim up.  Does nothing to a confirmed account or somebody else's claim."""
@@ -51,8 +51,8 @@ class ClientStore(Protocol):
     async def create_client(self, client: Client, credential: Credential, *, provisional: bool) -> None:
         """Write a new client with its first credential; a provisional one vanishes after 120 s unless kept."""
 
-    async def keep_client(self, client_id: str) -> bool:
-        """Make a provisional client permanent, its credentials too; False when it has vanished."""
+    async def keep_client(self, client_id: str, *, life_ms: int = 0) -> bool:
+        """Keep a client and its credentials, for a while or (0) for ever; False when it has vanished."""
 
     async def save_registration(self, registration: Registration) -> bool:
         """
@@ -64,8 +64,15 @@ class ClientStore(Protocol):
     async def find_registration(self, client_id: str) -> Registration | None:
         """What a client registered."""
 
-    async def link_client(self, username: str, client_id: str, *, at_most: int) -> bool:
-        """Add a client to its account; False when the account is gone or already has ``at_most`` clients."""
+    async def keep_account(self, username: str, client_id: str) -> bool:
+        """Keep an account for ever, as this client of it is used; False when it is gone or has no such client."""
+
+    async def link_client(self, username: str, client_id: str, *, at_most: int, life_ms: int = 0) -> bool:
+        """
+        Add a client to its account, which lives as long as the client then (0: for ever) or longer.
+
+        False when the account is gone or already has ``at_most`` clients.
+        """
 
     async def unlink_client(self, username: str, client_id: str) -> None:
         """Take a client off its account."""
@@ -99,6 +106,37 @@ class ClientStore(Protocol):
         """The store's clock."""
 
 
+class AdmissionStore(Protocol):
+    """Who may register, by initial access tokens (RFC 7591 section 3), and who waits for the operator."""
+
+    async def add_initial(self, ref: InitialRef, *, uses: int, life_ms: int) -> None:
+        """Make an initial access token good for ``uses`` registrations within ``life_ms``."""
+
+    async def find_initial(self, ref: InitialRef) -> bool:
+        """Whether an initial access token has a use left."""
+
+    async def spend_initial(self, ref: InitialRef) -> bool:
+        """Take one use; False when there is none (any more)."""
+
+    async def return_initial(self, ref: InitialRef) -> None:
+        """Give a use back that came to nothing."""
+
+    async def end_initial(self, ref: InitialRef) -> bool:
+        """End an initial access token; False when it was over."""
+
+    async def add_pending(self, client_id: str, *, life_ms: int) -> bool:
+        """Note who waits for the operator, for ``life_ms`` at most (0: for ever); False when too many do."""
+
+    async def pending(self) -> list[str]:
+        """The client ids that may wait, who came first first; some may have been decided on or be gone."""
+
+    async def forget_pending(self, client_id: str) -> None:
+        """Take a client off that list."""
+
+    async def decide(self, client_id: str, *, approved: bool) -> bool:
+        """Enable a client that waits, or disable it; False when it does not wait (any more)."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewTokens:
     """What was minted for an answer: references and digests only, and the sealed successor for an idempotent retry."""
@@ -107,6 +145,16 @@ class NewTokens:
     refresh: RefreshRef | None
     sealed: bytes = b""
     """AEAD blob of the successor pair under a key derived from the presented refresh token; empty when issuing."""
+
+
+class Issued(IntEnum):
+    """What became of new tokens; false when they were not stored."""
+
+    REFUSED = 0
+    """The client is gone or disabled, or the credential was retired meanwhile."""
+    STORED = 1
+    UNKEPT = 2
+    """Stored, and the client is one that vanishes by itself unless it is kept."""
 
 
 class RefreshOutcome(Enum):
@@ -143,12 +191,11 @@ class TokenStore(Protocol):
     async def issue(
         self, client: Client, client_key: str, tokens: NewTokens, scopes: frozenset[str], *,
         access_ttl_ms: int, refresh_ttl_ms: int, max_live_chains: int,
-    ) -> bool:
+    ) -> Issued:
         """
         Store a new access token and, where ``tokens.refresh`` is given, its chain.
 
         A chain over ``max_live_chains`` takes the refresh token from the client's oldest one, never its access tokens.
-        False when the client is gone or disabled, or the credential was retired meanwhile.
         """
 
     async def refresh(

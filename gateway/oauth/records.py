@@ -33,6 +33,8 @@ class Client:
     issued_at: int = 0
     grants: frozenset[str] = frozenset()
     """Grant types that it may use; empty: all on offer."""
+    pending: bool = False
+    """It registered, and the operator has not decided; not enabled meanwhile."""
 
     def may_use(self, grant: str) -> bool:
         """Whether a grant type is permitted to it."""

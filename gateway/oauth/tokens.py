@@ -8,6 +8,7 @@ base64url, and (for secrets) a checksum, so that a mistyped or foreign string is
     refresh token  gwr_ ppp <22: chain id, 128 bits> <43: 256 bits> <6>
     client secret  gws_ ppp <43: 256 bits>               <6>           (without ppp: made by an early build, still good)
     registration   gwm_ ppp <22: of the client id> <43: 256 bits>        <6>
+    initial access gwi_ ppp <43: 256 bits>               <6>
     client id      gwc_ ppp <22: 128 bits>
     client key     gwk_ ppp <22: 128 bits>
 
@@ -38,7 +39,7 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 
 PATTERN = (
-    r"gw(?:a_[a-z2-7]{3}[A-Za-z0-9_-]{43}|[rm]_[a-z2-7]{3}[A-Za-z0-9_-]{65}|s_(?:[a-z2-7]{3})?[A-Za-z0-9_-]{43})[0-9A-Za-z]{6}"
+    r"gw(?:[ai]_[a-z2-7]{3}[A-Za-z0-9_-]{43}|[rm]_[a-z2-7]{3}[A-Za-z0-9_-]{65}|s_(?:[a-z2-7]{3})?[A-Za-z0-9_-]{43})[0-9A-Za-z]{6}"
 )
 """The published regular expression of everything that is secret here (docs/http.md)."""
 
@@ -47,6 +48,7 @@ _REFRESH = re.compile(rb"gwr_[a-z2-7]{3}[A-Za-z0-9_-]{65}[0-9A-Za-z]{6}")
 _SECRET = re.compile(rb"gws_(?:[a-z2-7]{3})?[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}")
 _SECRET_LENGTH = 56
 _MANAGER = re.compile(rb"gwm_[a-z2-7]{3}[A-Za-z0-9_-]{65}[0-9A-Za-z]{6}")
+_INITIAL = re.compile(rb"gwi_[a-z2-7]{3}[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}")
 _CLIENT_ID = re.compile(r"gwc_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
 _CLIENT_KEY = re.compile(r"gwk_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
 _CLIENT_ID_OR_KEY = re.compile(r"gw[ck]_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
@@ -83,6 +85,19 @@ class ManagerRef:
 
     client_id: str
     digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InitialRef:
+    """Where an initial access token's record lies: partition and digest.  Never the token."""
+
+    partition: str
+    digest: bytes
+
+    @property
+    def token_id(self) -> str:
+        """What logs and operators call it: the digest's beginning, which leads to no token."""
+        return text(self.digest)[:8]
 
 
 def text(digest: bytes) -> str:
@@ -141,6 +156,11 @@ def mint_manager(client_id: str, entropy: bytes) -> str:
     return _sealed(f"gwm_{client_id[4:]}{text(entropy)}")
 
 
+def mint_initial(partition: str, entropy: bytes) -> str:
+    """Make an initial access token (RFC 7591 section 3) from 32 random bytes."""
+    return _sealed(f"gwi_{partition}{text(entropy)}")
+
+
 def find_access(token: bytes) -> AccessRef | None:
     """Read an access token; None unless form and checksum are right (any length, any bytes are safe to pass)."""
     if _ACCESS.fullmatch(token) is None or not _whole(token):
@@ -160,6 +180,13 @@ def find_manager(token: bytes) -> ManagerRef | None:
     if _MANAGER.fullmatch(token) is None or not _whole(token):
         return None
     return ManagerRef(f"gwc_{token[4:29].decode('ascii')}", digest_manager(token))
+
+
+def find_initial(token: bytes) -> InitialRef | None:
+    """Read an initial access token; None unless form and checksum are right."""
+    if _INITIAL.fullmatch(token) is None or not _whole(token):
+        return None
+    return InitialRef(token[4:7].decode("ascii"), digest_initial(token))
 
 
 def is_secret(secret: bytes) -> bool:
@@ -214,6 +241,11 @@ def digest_public_key(jwk: bytes) -> bytes:
 def digest_manager(token: bytes) -> bytes:
     """What is kept of a registration access token: SHA-256 under a label of its kind, 32 bytes."""
     return sha256(b"registration:" + token).digest()
+
+
+def digest_initial(token: bytes) -> bytes:
+    """What is kept of an initial access token: SHA-256 under a label of its kind, 32 bytes."""
+    return sha256(b"initial access:" + token).digest()
 
 
 def _sealed(body: str) -> str:

@@ -37,6 +37,7 @@ _DELETE_ACCOUNT = Script("delete_account")
 _DELETE_CLIENT = Script("delete_client")
 _FIND_CREDENTIALS = Script("find_credentials")
 _FIND_WITH_CLIENT = Script("find_with_client")
+_KEEP_ACCOUNT = Script("keep_account")
 _KEEP_CLIENT = Script("keep_client")
 _LINK_CLIENT = Script("link_client")
 _RELEASE_USERNAME = Script("release_username")
@@ -120,10 +121,10 @@ class RedisClients:
         keys = [self._keys.account(username), self._keys.claim(username)]
         return _done(await _CLAIM_USERNAME(self._caller, keys, [claim, CLAIM_MS]))
 
-    async def confirm_username(self, account: Account, claim: str) -> bool:
-        """Turn a claim into the account; repeatable; False when the claim was lost meanwhile."""
+    async def confirm_username(self, account: Account, claim: str, *, life_ms: int = 0) -> bool:
+        """Turn a claim into the account, for a while or (0) for ever; repeatable; False when the claim was lost meanwhile."""
         keys = [self._keys.account(account.username), self._keys.claim(account.username)]
-        return _done(await _CONFIRM_USERNAME(self._caller, keys, [claim, codec.encode_account(account, claim)]))
+        return _done(await _CONFIRM_USERNAME(self._caller, keys, [claim, codec.encode_account(account, claim), life_ms]))
 
     async def release_username(self, username: str, claim: str) -> None:
         """Give a claim up.  Does nothing to a confirmed account or somebody else's claim."""
@@ -145,11 +146,11 @@ class RedisClients:
             self._caller, keys, [codec.encode_client(client), codec.encode_credential(_owned(credential, client)), life]
         )
 
-    async def keep_client(self, client_id: str) -> bool:
-        """Make a provisional client permanent, its credentials too; False when it has vanished."""
-        prefixes: list[Word] = [self._credentials(client_id), self._keys.secrets(client_id[4:7])]
+    async def keep_client(self, client_id: str, *, life_ms: int = 0) -> bool:
+        """Keep a client and its credentials, for a while or (0) for ever; False when it has vanished."""
+        args: list[Word] = [self._credentials(client_id), self._keys.secrets(client_id[4:7]), life_ms]
         keys = [self._keys.client(client_id), self._keys.registration(client_id)]
-        return _done(await _KEEP_CLIENT(self._caller, keys, prefixes))
+        return _done(await _KEEP_CLIENT(self._caller, keys, args))
 
     async def save_registration(self, registration: Registration) -> bool:
         """
@@ -168,9 +169,17 @@ class RedisClients:
             value = await self._get(self._keys.registration(client_id))
             return None if value is None else codec.decode_registration(value, client_id)
 
-    async def link_client(self, username: str, client_id: str, *, at_most: int) -> bool:
-        """Add a client to its account; False when the account is gone or already has ``at_most`` clients."""
-        return _done(await _LINK_CLIENT(self._caller, [self._keys.account(username)], [client_id, at_most]))
+    async def keep_account(self, username: str, client_id: str) -> bool:
+        """Keep an account for ever, as this client of it is used; False when it is gone or has no such client."""
+        return _done(await _KEEP_ACCOUNT(self._caller, [self._keys.account(username)], [client_id]))
+
+    async def link_client(self, username: str, client_id: str, *, at_most: int, life_ms: int = 0) -> bool:
+        """
+        Add a client to its account, which lives as long as the client then (0: for ever) or longer.
+
+        False when the account is gone or already has ``at_most`` clients.
+        """
+        return _done(await _LINK_CLIENT(self._caller, [self._keys.account(username)], [client_id, at_most, life_ms]))
 
     async def unlink_client(self, username: str, client_id: str) -> None:
         """Take a client off its account."""

@@ -21,6 +21,8 @@ import msgpack
 from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential, Registration
 from gateway.oauth.tokens import raw, text
 
+_DISABLED, _ENABLED, _PENDING = 0, 1, 2
+"""What ``n`` of a client says; whoever knows no 2 takes it for disabled."""
 _KEPT = 1024
 """Of so many clients, credentials and sets of scopes it is remembered what their bytes say: most tokens are of few clients."""
 _BROKEN = (ValueError, TypeError, KeyError, AttributeError, msgpack.UnpackException)
@@ -51,7 +53,7 @@ def encode_client(client: Client) -> bytes:
     return _pack({
         "c": client.client_id,
         "a": client.account,
-        "n": int(client.enabled),
+        "n": _PENDING if client.pending else int(client.enabled),
         "s": join(client.scopes),
         "p": join(client.permissions),
         "e": client.epoch,
@@ -76,7 +78,7 @@ def decode_client(value: bytes) -> Client:
         return Client(
             client_id=str(get(b"c"), "ascii"),
             account=str(get(b"a"), "ascii"),
-            enabled=_number(get(b"n")) == 1,
+            enabled=_number(get(b"n")) == _ENABLED,
             scopes=_words(get(b"s")),
             permissions=_words(get(b"p")),
             epoch=_number(get(b"e")),
@@ -84,6 +86,7 @@ def decode_client(value: bytes) -> Client:
             retired=_times(get(b"r")),
             issued_at=_number(get(b"i")),
             grants=_words(fields.get(b"o", b"")),
+            pending=get(b"n") == _PENDING,
         )
     except _BROKEN:
         raise CorruptRecord("client") from None

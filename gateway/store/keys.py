@@ -10,6 +10,8 @@ Whatever one script touches carries the same Redis Cluster hash tag, in braces: 
     gw:sd:{ppp}:<digest>      client_key of the secret with this digest
     gw:ja:{ppp}:<digest>      a jti that a client used
     gw:rg:{ppp}:<client_id>   what a client registered of itself (RFC 7591)
+    gw:ia:{ppp}:<digest>      uses that an initial access token has left
+    gw:pd                     client ids that wait for the operator, a sorted set by time
 
 Digests (32 bytes) and chain ids (16 bytes) stand in keys as they are: there are millions of them, and base64url would be a
 third more.
@@ -21,7 +23,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 
-from gateway.oauth.tokens import AccessRef, SecretRef, find_partition, raw
+from gateway.oauth.tokens import AccessRef, InitialRef, SecretRef, find_partition, raw
 
 TokenName = tuple[Literal["token"], bytes]
 ClientName = tuple[Literal["client"], str]
@@ -100,6 +102,14 @@ class Keys:
     def registration(self, client_id: str) -> bytes:
         """What a client registered of itself."""
         return _of(self._prefix, "rg", client_id)
+
+    def initial(self, ref: InitialRef) -> bytes:
+        """How often an initial access token may still be used."""
+        return _in_partition(self._prefix, "ia", ref.partition, "") + ref.digest
+
+    def pending(self) -> bytes:
+        """Who waits for the operator."""
+        return f"{self._prefix}:pd".encode("ascii")
 
     def last_used(self, client_key: str) -> bytes:
         """When a credential last got a token."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hmac import compare_digest
 
-from gateway.oauth.ports import NewTokens, Refreshed, RefreshOutcome
+from gateway.oauth.ports import Issued, NewTokens, Refreshed, RefreshOutcome
 from gateway.oauth.records import AccessToken, Chain, Client
 from gateway.oauth.tokens import AccessRef, RefreshRef, raw
 from gateway.store import codec
@@ -32,12 +32,11 @@ class RedisTokens:
     async def issue(
         self, client: Client, client_key: str, tokens: NewTokens, scopes: frozenset[str], *,
         access_ttl_ms: int, refresh_ttl_ms: int, max_live_chains: int,
-    ) -> bool:  # fmt: skip
+    ) -> Issued:  # fmt: skip
         """
         Store a new access token and, where ``tokens.refresh`` is given, its chain.
 
         A chain over ``max_live_chains`` takes the refresh token from the client's oldest one, never its access tokens.
-        False when the client is gone or disabled, or the credential was retired meanwhile.
         """
         access, refresh, at = tokens.access, tokens.refresh, self._keys
         keys = [at.client(client.client_id), at.credential(client_key), at.token(access), at.last_used(client_key)]
@@ -47,7 +46,7 @@ class RedisTokens:
         else:
             keys += [at.chain(refresh.partition, refresh.chain_id), at.live_chains(client.client_id)]
             args += [raw(refresh.chain_id), refresh.digest, refresh_ttl_ms, max_live_chains, at.chains(refresh.partition)]
-        return bool(await _ISSUE(self._caller, keys, args) == 1)
+        return Issued(await _ISSUE(self._caller, keys, args))
 
     async def refresh(
         self, client_id: str, client_key: str, presented: RefreshRef, tokens: NewTokens, scopes: frozenset[str] | None, *,

@@ -20,6 +20,7 @@ from gateway.authority.operators import add_client
 from gateway.config.model import Config
 from gateway.errors import StoreUnavailable
 from gateway.oauth.secrets import IssuedKey
+from gateway.store.admissions import RedisAdmissions
 from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
 from gateway.store.tokens import RedisTokens
@@ -66,6 +67,7 @@ class House:
     http: TestClient[Any, Any]
     clients: Any
     tokens: Any
+    admissions: Any
     hasher: Hasher
     registry: Registry
     issued: list[str] = field(default_factory=list)
@@ -84,7 +86,8 @@ class House:
         """An account with its first client, over HTTP."""
         answer = await self.http.post("/v1/register", json={"username": username, "password": password})
         assert answer.status == 201, await answer.text()
-        issued = IssuedKey(**await answer.json())
+        document = await answer.json()
+        issued = IssuedKey(document["client_id"], document["client_key"], document["client_secret"])
         self.issued.append(issued.client_secret)
         return issued
 
@@ -144,11 +147,12 @@ def house_with(aiohttp_client: Any, hasher: Hasher) -> MakeHouse:
         redis = redis or fake_redis()
         caller = RedisCaller(redis)
         clients, tokens, registry = Breakable(RedisClients(caller)), Breakable(RedisTokens(caller)), Registry()
-        app = build(config, clients, tokens, hasher, registry=registry, clock=clock)
+        admissions = Breakable(RedisAdmissions(caller))
+        app = build(config, clients, tokens, admissions, hasher, registry=registry, clock=clock)
         server = TestServer(app)
         await server.start_server(**RUNNER_OPTIONS)
         http = await aiohttp_client(server)
-        return House(http, clients, tokens, hasher, registry)
+        return House(http, clients, tokens, admissions, hasher, registry)
 
     return make
 

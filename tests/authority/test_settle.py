@@ -7,6 +7,7 @@ from aiohttp.test_utils import TestServer
 from gateway.authority.application import RUNNER_OPTIONS, build
 from gateway.authority.hasher import Hasher
 from gateway.config.model import Config
+from gateway.store.admissions import RedisAdmissions
 from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
 from gateway.store.tokens import RedisTokens
@@ -31,7 +32,8 @@ async def test_every_answer_that_ends_something_waits_and_no_other(aiohttp_clien
 
     caller = RedisCaller(fake_redis())
     config = Config.model_validate({"oauth": {"registration": "open", "refresh_grace": "0s"}})
-    app = build(config, RedisClients(caller), RedisTokens(caller), hasher, registry=Registry(), caught_up=caught_up)
+    stores = RedisClients(caller), RedisTokens(caller), RedisAdmissions(caller)
+    app = build(config, *stores, hasher, registry=Registry(), caught_up=caught_up)
     server = TestServer(app)
     await server.start_server(**RUNNER_OPTIONS)
     http = await aiohttp_client(server)

@@ -75,6 +75,53 @@ async def test_a_provisional_client_vanishes_unless_it_is_kept(stores: Stores) -
     assert await stores.clients.keep_client(new.id)
 
 
+async def test_a_client_can_be_kept_for_a_while(stores: Stores) -> None:
+    """Its credentials as long, unless their own time comes before; then for ever, but for those."""
+    new = a_client()
+    soon = await stores.clients.now_ms() + 3_600_000
+    await stores.clients.create_client(new.client, new.credential, provisional=True)
+    passing = a_credential(new.client, expires_at=soon)
+    assert await stores.clients.add_credential(passing, at_most=5)
+    places = [KEYS.client(new.id), KEYS.credential(new.key), KEYS.secret(SecretRef(new.id[4:7], new.credential.secret_digest))]
+    own = [KEYS.credential(passing.client_key), KEYS.secret(SecretRef(new.id[4:7], passing.secret_digest))]
+    assert await stores.clients.keep_client(new.id, life_ms=DAY)
+    assert all([DAY - 10_000 < await stores.redis.pttl(key) <= DAY for key in places])
+    assert all([3_590_000 < await stores.redis.pttl(key) <= 3_600_000 for key in own])
+    assert await stores.clients.keep_client(new.id)
+    assert [await stores.redis.pttl(key) for key in places] == [-1, -1, -1]
+    assert all([3_590_000 < await stores.redis.pttl(key) <= 3_600_000 for key in own])
+
+
+async def test_an_account_can_be_kept_for_a_while(stores: Stores) -> None:
+    """Until one of its own clients is used; nobody else's keeps it."""
+    client, other = a_client().id, a_client().id
+    assert await stores.clients.claim_username(NAME, "claim")
+    assert await stores.clients.confirm_username(Account(NAME, "hash", (client,)), "claim", life_ms=DAY)
+    assert not await stores.clients.keep_account(NAME, other)
+    assert DAY - 10_000 < await stores.redis.pttl(KEYS.account(NAME)) <= DAY
+    assert await stores.clients.keep_account(NAME, client)
+    assert await stores.redis.pttl(KEYS.account(NAME)) == -1
+    assert not await stores.clients.keep_account("nobody", client)
+
+
+@pytest.mark.parametrize(("life", "then"), [(2 * DAY, 2 * DAY), (1000, DAY), (0, -1)])
+async def test_an_account_lives_as_long_as_a_client_that_it_gets(stores: Stores, life: int, then: int) -> None:
+    """Never shorter than before, and for ever with one that stays."""
+    client = a_client().id
+    assert await stores.clients.claim_username(NAME, "claim")
+    assert await stores.clients.confirm_username(Account(NAME, "hash", ()), "claim", life_ms=DAY)
+    assert await stores.clients.link_client(NAME, client, at_most=5, life_ms=life)
+    left = await stores.redis.pttl(KEYS.account(NAME))
+    assert left == then or then - 10_000 < left <= then
+
+
+async def test_an_account_that_stays_is_not_shortened(stores: Stores) -> None:
+    assert await stores.clients.claim_username(NAME, "claim")
+    assert await stores.clients.confirm_username(Account(NAME, "hash", ()), "claim")
+    assert await stores.clients.link_client(NAME, a_client().id, at_most=5, life_ms=DAY)
+    assert await stores.redis.pttl(KEYS.account(NAME)) == -1
+
+
 async def test_changing_a_provisional_client_does_not_keep_it(stores: Stores) -> None:
     new = a_client()
     await stores.clients.create_client(new.client, new.credential, provisional=True)

@@ -10,7 +10,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from gateway.oauth.ports import NewTokens, RefreshOutcome
+from gateway.oauth.ports import Issued, NewTokens, RefreshOutcome
 from gateway.oauth.tokens import AccessRef, RefreshRef, SecretRef, raw
 from gateway.store.keys import Keys
 from tests.store.stores import (
@@ -52,6 +52,18 @@ def chain_key(ref: RefreshRef | None) -> bytes:
 
 
 # --- issue ---------------------------------------------------------------------------------------------------------
+
+
+async def test_issuing_tells_whether_the_client_is_kept(stores: Stores) -> None:
+    """With a refresh token and without."""
+    client = a_client()
+    await stores.clients.create_client(client.client, client.credential, provisional=True)
+    for kept in (Issued.UNKEPT, Issued.STORED):
+        for pair in (a_pair(client), replace(a_pair(client), refresh=None)):
+            assert await stores.tokens.issue(
+                client.client, client.key, pair, frozenset(), access_ttl_ms=HOUR, refresh_ttl_ms=DAY, max_live_chains=5,
+            ) is kept  # fmt: skip
+        await stores.clients.keep_client(client.id)
 
 
 async def test_an_issued_pair_is_found_with_its_client(stores: Stores) -> None:

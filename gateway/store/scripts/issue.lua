@@ -8,7 +8,8 @@
 --          and KEYS 5-6 are not used), 6 refresh digest, 7 refresh ttl (ms, > 0), 8 most live chains (> 0), 9 chain prefix
 --
 -- Touches the chains under the prefix too (same hash tag).
--- Returns 1 when stored, 0 when the client is gone or disabled or the credential is no more.
+-- Returns 1 when stored, 2 when stored and the client is not kept for ever yet, 0 when the client is gone or disabled or the
+-- credential is no more.
 local client_key, scopes, chain_id, chain_prefix = ARGV[1], ARGV[2], ARGV[5], ARGV[9]
 local access_ttl, refresh_ttl, most = tonumber(ARGV[4]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local now = now_ms()
@@ -30,8 +31,9 @@ end
 
 store_token(KEYS[3], client, client_key, chain_id, scopes, now, access_ttl)
 store_last_use(KEYS[4], now)
+local stored = redis.call("PTTL", KEYS[1]) < 0 and 1 or 2
 if chain_id == "" then
-  return 1
+  return stored
 end
 
 -- Chains that ended by themselves are counted until there seem to be too many: the index never holds more than that.
@@ -58,4 +60,4 @@ redis.call("ZADD", KEYS[6], expires, chain_id)
 if redis.call("PTTL", KEYS[6]) < refresh_ttl then
   redis.call("PEXPIREAT", KEYS[6], expires)
 end
-return 1
+return stored

@@ -1,7 +1,7 @@
 -- What stands before each script: the clock, packed records, and the rules that several scripts share.
 --
 -- Fields of the packed records (gateway/store/codec.py):
---   client      c id, a account, n enabled (1/0), s scopes, p permissions, e epoch, k keys, r retired with
+--   client      c id, a account, n enabled (1; 0 no; 2 pending), s scopes, p permissions, e epoch, k keys, r retired with
 --               its tokens, g retired without, i issued, o grant types ("" or absent: all)
 --   credential  c client id, k client key, d digest, i issued, x expires (0 never), j public key (a JWK, in place of a secret)
 --   token       c client id*, k client key*, h chain id ("" none), s scopes, e epoch, i issued, x expires

@@ -1,0 +1,110 @@
+"""``gateway clients …``: what an operator does on the store, beside a running gateway or without one; each prints JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.config.model import Config
+
+Load = Callable[[argparse.Namespace], "Config"]
+AddConfig = Callable[[argparse.ArgumentParser], None]
+
+_DECISIONS = {
+    "approve": "let a client that waits have tokens",
+    "refuse": "delete a client that waits, and its account if that has no other client",
+    "disable": "end a client's tokens and give it no more, until it is enabled",
+    "enable": "undo disable; tokens that have not expired meanwhile live again",
+    "delete": "delete a client; all its tokens are dead",
+}
+
+
+def add_commands(actions: argparse._SubParsersAction[argparse.ArgumentParser], add_config: AddConfig, load: Load) -> None:
+    """Add the actions of ``gateway clients``."""
+
+    def command(name: str, words: str, run: Callable[[Config, argparse.Namespace], object]) -> argparse.ArgumentParser:
+        parser = actions.add_parser(name, help=words)
+        add_config(parser)
+        parser.set_defaults(command=lambda arguments: _print(run(load(arguments), arguments)))
+        return parser
+
+    add = command("add", "make a client; prints client_id, client_key and client_secret once, as JSON", _add)
+    add.add_argument("--username", help="the account that it belongs to, made if there is none (default: no account)")
+    add.add_argument("--password", metavar="-", type=_dash, help="- reads the new account's password from stdin (default: none)")
+    add.add_argument("--scopes", default="", help="all that it may be granted, separated by spaces")
+    add.add_argument("--permissions", default="", help="introspect:any, to introspect tokens of other clients")
+
+    initial = command("initial-access-token", "make a token with which one may register where registration is `token`", _initial)
+    initial.add_argument("--uses", type=int, default=1, help="registrations that it is good for (default %(default)s)")
+    initial.add_argument("--ttl", default="7d", help="how long it is good, like 12h or 30d (default %(default)s)")
+    initial.add_argument("--end", metavar="-", type=_dash, help="make none: - reads one from stdin and ends it")
+
+    command("pending", "list the clients that wait for approval", _pending)
+    for name, words in _DECISIONS.items():
+        command(name, words, _decide).add_argument("client_id")
+        actions.choices[name].set_defaults(decision=name)
+
+
+def _add(config: Config, arguments: argparse.Namespace) -> object:
+    from gateway.enrol import enrol
+
+    scopes, permissions = frozenset(arguments.scopes.split()), frozenset(arguments.permissions.split())
+    return enrol(config, arguments.username, _line() if arguments.password else None, scopes, permissions)
+
+
+def _initial(config: Config, arguments: argparse.Namespace) -> object:
+    from gateway.authority import operators
+    from gateway.enrol import operate
+
+    if arguments.end:
+        token = _line()
+        return operate(config, lambda desk: operators.end_initial(desk.admissions, token))
+    life = _duration(arguments.ttl)
+    if config.oauth.registration != "token":
+        print(f"gateway: nobody needs it while oauth.registration is {config.oauth.registration}", file=sys.stderr)
+    return operate(config, lambda desk: operators.add_initial(desk.admissions, uses=arguments.uses, life=life))
+
+
+def _pending(config: Config, _arguments: argparse.Namespace) -> object:
+    from gateway.authority import operators
+    from gateway.enrol import operate
+
+    return operate(config, lambda desk: operators.list_pending(desk.clients, desk.admissions))
+
+
+def _decide(config: Config, arguments: argparse.Namespace) -> object:
+    from gateway.authority import operators
+    from gateway.enrol import operate
+
+    act = getattr(operators, f"{arguments.decision}_client")
+    return operate(config, lambda desk: act(desk.clients, desk.admissions, arguments.client_id))
+
+
+def _duration(text: str) -> timedelta:
+    from gateway.config.values import parse_duration
+    from gateway.errors import InvalidInput
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise InvalidInput(f"--ttl: {error}") from None
+
+
+def _print(answer: object) -> int:
+    print(json.dumps(answer))
+    return 0
+
+
+def _line() -> str:
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _dash(value: str) -> str:
+    if value != "-":
+        raise argparse.ArgumentTypeError("only -, which reads it from stdin: an argument could be seen by everybody here")
+    return value

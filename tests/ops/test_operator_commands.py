@@ -1,0 +1,73 @@
+"""``gateway clients …`` beside a running gateway: what the operator says holds for the very next request."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.ops.running import Gateway
+
+Make = Callable[..., Gateway]
+PLAIN = json.dumps({"username": "ann", "password": "client-password"})
+
+
+def operator(folder: Path, *arguments: str, stdin: str = "", mode: str = "approval") -> Any:
+    """What a command prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "clients", *arguments, "-c", str(folder / "config.yaml")],
+        input=stdin, capture_output=True, text=True, timeout=20, env={"GATEWAY_OAUTH__REGISTRATION": mode, **_inherited()},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+
+
+def resource(running: Gateway, token: str) -> int:
+    return running.ask("GET", "/v1/resource", Authorization=f"Bearer {token}")[0]
+
+
+def test_a_client_is_approved_disabled_enabled_and_deleted(gateway: Make, folder: Path) -> None:
+    """A cached verdict is gone as soon as the push arrives: the second request after each change never passes."""
+    running = gateway(GATEWAY_OAUTH__REGISTRATION="approval").start()
+    client = running.register("ann")
+    assert running.form(client, "/v1/oauth/token", "grant_type=client_credentials") == 400
+    assert [one["username"] for one in operator(folder, "pending")] == ["ann"]
+    assert operator(folder, "approve", client["client_id"]) == {"approved": client["client_id"]}
+    assert operator(folder, "pending") == []
+    token = running.token(client)["access_token"]
+    let_in = resource(running, token)
+    assert let_in not in (401, 403)
+    assert operator(folder, "disable", client["client_id"]) == {"disabled": client["client_id"]}
+    assert resource(running, token) == 401
+    operator(folder, "enable", client["client_id"])
+    assert resource(running, token) == let_in
+    operator(folder, "delete", client["client_id"])
+    assert resource(running, token) == 401
+
+
+def test_an_initial_access_token_lets_one_register(gateway: Make, folder: Path) -> None:
+    """Made, used and ended while the gateway runs."""
+    running = gateway(GATEWAY_OAUTH__REGISTRATION="token").start()
+    made = operator(folder, "initial-access-token", "--uses", "2", "--ttl", "1h", mode="token")
+    assert (made["uses"], made["expires_in"]) == (2, 3600)
+
+    def register() -> int:
+        authorization = f"Bearer {made['initial_access_token']}"
+        return running.ask(
+            "POST", "/v1/oauth/register", body="{}", Authorization=authorization, Content_Type="application/json"
+        )[0]
+
+    assert running.ask("POST", "/v1/register", body=PLAIN, Content_Type="application/json")[0] == 401
+    assert register() == 201
+    ended = operator(folder, "initial-access-token", "--end", "-", stdin=made["initial_access_token"] + "\n", mode="token")
+    assert ended == {"ended": made["token_id"]}
+    assert register() == 401
