@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-stamp
 DEV_STAMP := $(VENV)/.dev-stamp
+NODE := $(VENV)/node
+NODE_STAMP := $(NODE)/node_modules/.package-lock.json
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 
-.PHONY: help run test lint demo bench mutants container-check lock clean
+.PHONY: help run test e2e lint demo bench mutants container-check lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -37,7 +39,17 @@ test: $(DEV_STAMP)  ## run the whole test suite
 	@$(BIN)/ruff check gateway tests benchmarks scripts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+	@$(MAKE) --silent --no-print-directory $(NODE_STAMP) || echo "npm's OAuth clients are not tried" >&2
 	@$(BIN)/python -m pytest -n 4 tests
+
+e2e: $(DEV_STAMP) $(NODE_STAMP)  ## real OAuth clients, Python's and npm's, against a running gateway (needs Node.js and npm)
+	@E2E=required $(BIN)/python -m pytest -n 2 -v tests/e2e
+
+$(NODE_STAMP): $(BIN)/python tests/e2e/node/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is not installed: apt-get install nodejs npm" >&2; exit 1; }
+	@mkdir -p $(NODE) && cp tests/e2e/node/package.json tests/e2e/node/package-lock.json tests/e2e/node/.npmrc $(NODE)/
+	@cd $(NODE) && npm ci --silent --no-audit --no-fund --ignore-scripts
+	@touch $@
 
 lint: $(DEV_STAMP)  ## style, types and import rules only
 	@$(BIN)/ruff check gateway tests benchmarks scripts

@@ -41,7 +41,7 @@ def test_ci_is_executable_and_stops_at_the_first_failure() -> None:
     assert re.search(r"^set -[a-z]*e", CI.read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("target", ["run", "test", "demo", "lint", "bench", "mutants"])
+@pytest.mark.parametrize("target", ["run", "test", "e2e", "demo", "lint", "bench", "mutants"])
 def test_the_target_exists_and_is_no_file(target: str) -> None:
     """A file of that name would make it do nothing."""
     (phony,) = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
@@ -79,6 +79,12 @@ def test_nothing_is_installed_but_by_hash(target: str) -> None:
     installs = [line for line in _plan(target) if re.search(r"\bpip\b.* install\b", line)]
     assert len(installs) == 2
     assert all("--require-hashes" in line or "--no-deps" in line for line in installs)
+
+
+def test_make_e2e_skips_nothing() -> None:
+    """It installs npm's packages by their lock, and what is missing then is a failure."""
+    plan = "\n".join(_plan("e2e"))
+    assert plan.index("npm ci") < plan.index("E2E=required .venv/bin/python -m pytest")
 
 
 def test_this_python_is_new_enough_for_the_makefile() -> None:

@@ -6,7 +6,7 @@ import logging
 
 from aiohttp import web
 
-from gateway.authority.answers import answer_empty
+from gateway.authority.answers import answer
 from gateway.authority.body import read_form
 from gateway.authority.identify import ClientAuthentication
 from gateway.errors import InvalidRequest
@@ -28,7 +28,11 @@ class RevocationEndpoint:
         self._tokens = tokens
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Revoke a token.  200 only after the store has confirmed it (section 2.2.1; CVE-2020-15223)."""
+        """
+        Revoke a token.  200 only after the store has confirmed it (section 2.2.1; CVE-2020-15223).
+
+        Clients ignore the body (section 2.2); those that parse it nevertheless (npm's simple-oauth2) find an empty object.
+        """
         form = await read_form(request)
         caller = await self._authenticate(request, form)
         if "token" not in form:
@@ -36,7 +40,7 @@ class RevocationEndpoint:
         client_id = caller.client.client_id
         if await self._revoke(client_id, form["token"].encode("utf-8")):
             _log.info("token.revoked", extra={"facts": {"client_id": client_id, "client_key": caller.client_key}})
-        return answer_empty(200)
+        return answer({})
 
     async def _revoke(self, client_id: str, token: bytes) -> bool:
         if (access := find_access(token)) is not None:
