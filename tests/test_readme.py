@@ -60,6 +60,7 @@ CLIENT = ["client_id", "client_key", "client_secret"]
 PAIR = ["access_token", "token_type", "expires_in", "refresh_token"]
 ANSWER = ["message", "method", "path", "client_id"]
 ACTIVE = ["active", "client_id", "sub", "iss", "iat", "exp", "token_type"]
+REVOKED: list[str] = []
 REFUSAL = ["type", "title", "status", "detail", "code", "request_id", "token_endpoint"]
 
 
@@ -67,9 +68,9 @@ def test_the_sh_blocks_run_verbatim(gateway: Gateway) -> None:
     """Register, token, call, refresh, introspect, revoke, refused: with exactly the promised fields."""
     script = "\n".join(body for language, body in BLOCKS if language == "sh")
     documents = _documents(_run(script, gateway))
-    _check_story(documents, [CLIENT, PAIR, ANSWER, PAIR, ACTIVE, REFUSAL])
+    _check_story(documents, [CLIENT, PAIR, ANSWER, PAIR, ACTIVE, REVOKED, REFUSAL])
     assert documents[4]["active"] is True
-    assert documents[5]["code"] == "invalid_token"
+    assert documents[6]["code"] == "invalid_token"
 
 
 def test_the_printed_block_can_be_pasted_twice(gateway: Gateway) -> None:
@@ -77,7 +78,7 @@ def test_the_printed_block_can_be_pasted_twice(gateway: Gateway) -> None:
     wait_for(lambda: "G=http" in gateway.stdout)  # it is printed after the event that says that the gateway serves
     block = gateway.stdout[gateway.stdout.index("G=http") :]
     documents = _documents(_run(block + block, gateway))
-    story = [CLIENT, PAIR, ANSWER, PAIR, ANSWER, ACTIVE, REFUSAL]
+    story = [CLIENT, PAIR, ANSWER, PAIR, ANSWER, ACTIVE, REVOKED, REFUSAL]
     _check_story(documents, story + story)
 
 
