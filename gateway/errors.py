@@ -319,6 +319,14 @@ class Forbidden(GatewayError):
     title = "Forbidden"
 
 
+class ForgedForm(GatewayError):
+    """A page's form came from another site, or from a page of another session (C01)."""
+
+    status = 403
+    code = "form_refused"
+    title = "This form was sent from another page, or from one that is too old: open the page again"
+
+
 class NotFound(GatewayError):
     """The named resource of an own endpoint does not exist, or not for this caller."""
 

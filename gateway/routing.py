@@ -225,7 +225,8 @@ def _own_sections(config: Config) -> Iterable[RouteSection]:
     prefix = config.oauth.prefix
     paths = [f"{prefix}/oauth/", "/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/"]
     paths += [WELL_KNOWN, f"{WELL_KNOWN}/"]
-    for name in dict.fromkeys((*config.oauth.registration_paths, "clients")):
+    pages = ("account",) if config.oauth.sign_in else ()
+    for name in dict.fromkeys((*config.oauth.registration_paths, "clients", *pages)):
         paths += [f"{prefix}/{name}", f"{prefix}/{name}/"]
     for path in paths:
         # The host decides which of two routes with one path is described.

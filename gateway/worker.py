@@ -14,13 +14,14 @@ from typing import Any
 import uvloop
 from aiohttp import web
 
-from gateway.authority.application import RUNNER_OPTIONS, build
+from gateway.authority.application import RUNNER_OPTIONS, Pages, build
 from gateway.authority.hasher import Hasher
 from gateway.authority.pipe import join
 from gateway.config.model import Config
 from gateway.edge.listener import Edge
 from gateway.edge.turns import Turn
 from gateway.guard.verdicts import Verdicts
+from gateway.oauth.ports import SessionStore
 from gateway.ops import descriptors, memory
 from gateway.ops.certificates import Certificates
 from gateway.ops.channel import WorkerEnd
@@ -31,6 +32,7 @@ from gateway.store.clients import RedisClients
 from gateway.store.connect import connect
 from gateway.store.dial import find_address
 from gateway.store.link import VerdictLink
+from gateway.store.sessions import RedisSessions
 from gateway.store.tokens import RedisTokens
 from gateway.store.wire import Wire
 from gateway.telemetry.accesslog import AccessLog
@@ -63,9 +65,11 @@ class Worker:
         self._wire = Wire(address, login, timeout=timeout, registry=registry)
         clients, tokens = RedisClients(self._wire, store.prefix), RedisTokens(self._wire, store.prefix)
         admissions = RedisAdmissions(self._wire, store.prefix)
+        sessions = RedisSessions(self._wire, store.prefix)
         application = build(
-            config, clients, tokens, admissions, self._hasher, registry=registry, caught_up=self._link.caught_up
-        )
+            config, clients, tokens, admissions, self._hasher, registry=registry, caught_up=self._link.caught_up,
+            sessions=sessions, pages=_pages(config, sessions, registry),
+        )  # fmt: skip
         self._authority = web.AppRunner(application, handle_signals=False, shutdown_timeout=1, **RUNNER_OPTIONS)
         self._access_log = AccessLog(1, registry, readable=os.isatty(1))
         tls = None if certificates is None else certificates.context
@@ -121,6 +125,15 @@ class Worker:
             raise ConnectionRefusedError("the authority is stopped")
         protocol = factory()
         return join(asyncio.get_running_loop(), protocol, server()), protocol
+
+
+def _pages(config: Config, sessions: SessionStore, registry: Registry) -> Pages | None:
+    """The pages where people can sign in: their imports are paid only there."""
+    if not config.oauth.sign_in:
+        return None
+    from gateway.console.application import ConsolePages
+
+    return ConsolePages(config.oauth, sessions, registry=registry)
 
 
 def _fit_connections(config: Config) -> Config:

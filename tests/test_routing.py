@@ -129,6 +129,14 @@ def test_own_endpoints_win_over_a_broader_route(path: str) -> None:
     assert (route.upstream, route.own, route.forward_authorization, route.max_body) == (AUTHORITY, True, True, OWN_MAX_BODY)
 
 
+def test_the_account_page_is_own_only_where_people_sign_in() -> None:
+    for sign_in in (True, False):
+        upstreams, routes = {"u": {"targets": ["http://u"]}}, [{"path": "/", "upstream": "u"}]
+        config = Config.model_validate({"oauth": {"sign_in": sign_in}, "upstreams": upstreams, "routes": routes})
+        for path in ("/v1/account", "/v1/account/clients"):
+            assert Router(config).match("gw", "GET", path).route.own is sign_in
+
+
 def test_own_endpoints_are_not_reached_in_disguise() -> None:
     """Nor does a disguise reach the back end behind them."""
     router = a_router({"path": "/", "public": True})

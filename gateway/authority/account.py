@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from aiohttp import web
 
@@ -15,7 +16,8 @@ from gateway.authority.rescue import facts
 from gateway.authority.throttle import Throttle, stranger
 from gateway.errors import Conflict, InvalidInput
 from gateway.oauth.accounts import read_password
-from gateway.oauth.ports import ClientStore
+from gateway.oauth.ports import ClientStore, SessionStore
+from gateway.oauth.records import Account
 from gateway.oauth.registration import read_object
 
 _ROUNDS = 3
@@ -24,14 +26,73 @@ _ROUNDS = 3
 _log = logging.getLogger("gateway.authority")
 
 
-class AccountEndpoint:
-    """One account, for itself.  Each of these can be repeated after a failure half-way."""
+class AccountActs:
+    """What is done to an account, for whoever proved to own it.  Each of these can be repeated after a failure half-way."""
 
-    def __init__(self, clients: ClientStore, hasher: Hasher, ownership: Ownership, throttle: Throttle) -> None:
+    def __init__(
+        self, clients: ClientStore, hasher: Hasher, throttle: Throttle, sessions: SessionStore | None
+    ) -> None:
+        """``sessions``: None where nobody can sign in."""
         self._clients = clients
         self._hasher = hasher
-        self._ownership = ownership
         self._throttle = throttle
+        self._sessions = sessions
+
+    async def change_password(self, request: web.Request, account: Account, password: str) -> Account:
+        """
+        Replace the password; clients and tokens have secrets of their own and stay, sessions end.
+
+        Raises:
+            Conflict: It was changed meanwhile.
+            TooManyRequests, Overloaded: No password can be hashed soon.
+            StoreUnavailable: If the store does not answer.
+        """
+        self._throttle.register(request)
+        hashed = await self._hasher.hash(password, source=stranger(request))
+        if not await self._clients.change_password_hash(account.username, account.password_hash, hashed):
+            raise Conflict("The password was changed meanwhile")
+        await self._end_sessions(account)
+        _log.info("account.password_changed", extra=facts(request, username=account.username))
+        return replace(account, password_hash=hashed)
+
+    async def sign_out(self, request: web.Request, account: Account) -> None:
+        """End all tokens of all clients of the account, and all its sessions; keys stay, and get new tokens."""
+        for client_id in account.client_ids:
+            await self._clients.change_client(client_id, end_tokens=True)
+        await self._end_sessions(account)
+        _log.info("account.signed_out", extra=facts(request, username=account.username, clients=len(account.client_ids)))
+
+    async def delete(self, request: web.Request, account: Account) -> None:
+        """
+        Delete the account with all its clients; their tokens are dead, and the username is free.
+
+        Raises:
+            Conflict: It got new clients all the time.
+            StoreUnavailable: If the store does not answer.
+        """
+        for _ in range(_ROUNDS):
+            found = await self._clients.find_account(account.username)
+            for client_id in found.client_ids if found is not None else ():
+                await self._clients.delete_client(client_id)
+                await self._clients.unlink_client(account.username, client_id)
+            await self._end_sessions(account)
+            if await self._clients.delete_account(account.username):
+                _log.info("account.deleted", extra=facts(request, username=account.username))
+                return
+        raise Conflict("The account gets new clients all the time")
+
+    async def _end_sessions(self, account: Account) -> None:
+        if self._sessions is not None:
+            await self._sessions.end_sessions(account.username)
+
+
+class AccountEndpoint:
+    """One account, for itself, by its username and password."""
+
+    def __init__(self, clients: ClientStore, ownership: Ownership, acts: AccountActs) -> None:
+        self._clients = clients
+        self._ownership = ownership
+        self._acts = acts
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer what is known of the account; ``created`` in whole seconds since 1970."""
@@ -42,36 +103,20 @@ class AccountEndpoint:
         })  # fmt: skip
 
     async def change_password(self, request: web.Request) -> web.Response:
-        """Replace the password, ``{"password": …}``; clients and tokens have secrets of their own and stay."""
+        """Replace the password, ``{"password": …}``."""
         password = _read_new(await read_json_bytes(request))
-        account = await self._ownership.account_of(request)
-        self._throttle.register(request)
-        hashed = await self._hasher.hash(password, source=stranger(request))
-        if not await self._clients.change_password_hash(account.username, account.password_hash, hashed):
-            raise Conflict("The password was changed meanwhile")
-        _log.info("account.password_changed", extra=facts(request, username=account.username))
+        await self._acts.change_password(request, await self._ownership.account_of(request), password)
         return answer_empty(204)
 
     async def sign_out(self, request: web.Request) -> web.Response:
-        """End all tokens of all clients of the account; keys stay, and get new ones."""
-        account = await self._ownership.account_of(request)
-        for client_id in account.client_ids:
-            await self._clients.change_client(client_id, end_tokens=True)
-        _log.info("account.signed_out", extra=facts(request, username=account.username, clients=len(account.client_ids)))
+        """End all tokens of all clients of the account."""
+        await self._acts.sign_out(request, await self._ownership.account_of(request))
         return answer_empty(204)
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Delete the account with all its clients; their tokens are dead before the answer, and the username is free."""
-        account = await self._ownership.account_of(request)
-        for _ in range(_ROUNDS):
-            found = await self._clients.find_account(account.username)
-            for client_id in found.client_ids if found is not None else ():
-                await self._clients.delete_client(client_id)
-                await self._clients.unlink_client(account.username, client_id)
-            if await self._clients.delete_account(account.username):
-                _log.info("account.deleted", extra=facts(request, username=account.username))
-                return answer_empty(204)
-        raise Conflict("The account gets new clients all the time")
+        """Delete the account with all its clients; their tokens are dead before the answer."""
+        await self._acts.delete(request, await self._ownership.account_of(request))
+        return answer_empty(204)
 
 
 def _read_new(body: bytes) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import hdrs, web
 
-from gateway.authority.account import AccountEndpoint
+from gateway.authority.account import AccountActs, AccountEndpoint
 from gateway.authority.admission import Admission, Probation
 from gateway.authority.body import MAX_BODY
 from gateway.authority.clients import ClientEndpoint
 from gateway.authority.describe import DescribedClients
+from gateway.authority.desk import Desk
 from gateway.authority.enrolment import Enrolment
 from gateway.authority.hasher import Hasher
 from gateway.authority.identify import ClientAuthentication
@@ -30,8 +31,9 @@ from gateway.authority.settle import CaughtUp, settle
 from gateway.authority.throttle import Throttle
 from gateway.authority.token import TokenEndpoint
 from gateway.config.model import Config
+from gateway.errors import GatewayError
 from gateway.oauth.metadata import endpoint_url, metadata_path
-from gateway.oauth.ports import AdmissionStore, ClientStore, TokenStore
+from gateway.oauth.ports import AdmissionStore, ClientStore, SessionStore, TokenStore
 from gateway.oauth.resources import WELL_KNOWN
 from gateway.telemetry.metrics import Registry
 
@@ -45,10 +47,20 @@ RUNNER_OPTIONS: dict[str, Any] = {
 """Keyword arguments for `aiohttp.web.AppRunner`."""
 
 
+class Pages(Protocol):
+    """What people see; `gateway.console` has it."""
+
+    def refusal(self, request: web.Request, error: GatewayError) -> web.Response | None:
+        """A refusal as a page; None where no page was asked for."""
+
+    def add_to(self, app: web.Application, desk: Desk) -> None:
+        """Add the pages, which do through the desk what the endpoints do."""
+
+
 def build(
     config: Config, clients: ClientStore, tokens: TokenStore, admissions: AdmissionStore, hasher: Hasher, *,
     registry: Registry, entropy: Callable[[int], bytes] = os.urandom, clock: Callable[[], float] = time.monotonic,
-    caught_up: CaughtUp | None = None,
+    caught_up: CaughtUp | None = None, sessions: SessionStore | None = None, pages: Pages | None = None,
 ) -> web.Application:
     """
     Build the application; its paths include the prefix.
@@ -63,6 +75,8 @@ def build(
         entropy: Gives random bytes.
         clock: Gives seconds that only rise, as the event loop's.
         caught_up: Awaited before an answer says that something has ended; None where no guard is in the process.
+        sessions: Where sessions at the pages are; None where nobody can sign in.
+        pages: What people see; None where there are none.
     """
     oauth = config.oauth
     prefix = oauth.prefix
@@ -71,7 +85,8 @@ def build(
     def is_oauth(path: str) -> bool:
         return path in oauth_paths or path.startswith(f"{prefix}/oauth/register/")
 
-    middlewares = [rescue(is_oauth, endpoint_url(oauth.issuer, prefix, "token"))]
+    refused = endpoint_url(oauth.issuer, prefix, "token")
+    middlewares = [rescue(is_oauth, refused) if pages is None else rescue(is_oauth, refused, pages.refusal)]
     if caught_up is not None:
         ending = frozenset(f"{prefix}/oauth/{name}" for name in ("revoke", "leaks", "account/sign-out"))
         middlewares.append(settle(caught_up, ending))
@@ -101,7 +116,8 @@ def build(
     app.router.add_put(f"{prefix}/oauth/register/{{client_id}}", described.replace)
     app.router.add_delete(f"{prefix}/oauth/register/{{client_id}}", described.delete)
     ownership = Ownership(clients, hasher, throttle)
-    account = AccountEndpoint(clients, hasher, ownership, throttle)
+    acts = AccountActs(clients, hasher, throttle, sessions)
+    account = AccountEndpoint(clients, ownership, acts)
     app.router.add_get(f"{prefix}/oauth/account", account.show)
     app.router.add_delete(f"{prefix}/oauth/account", account.delete)
     app.router.add_put(f"{prefix}/oauth/account/password", account.change_password)
@@ -119,6 +135,8 @@ def build(
     app.router.add_get(f"{prefix}/clients/{{client_id}}/keys", keys.list)
     add_post(f"{prefix}/clients/{{client_id}}/keys", keys.add)
     app.router.add_delete(f"{prefix}/clients/{{client_id}}/keys/{{client_key}}", keys.retire)
+    if pages is not None:
+        pages.add_to(app, Desk(clients, ownership, acts))
     return app
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import hdrs, web
 
@@ -54,7 +54,7 @@ class Ownership:
         if is_client_key(basic.user) or is_client_id(basic.user):
             owner = await self._client(request, basic)
         else:
-            account = await self._account(request, basic)
+            account = await self.prove(request, basic.user, basic.password)
             owner = Owner(account.username, account.client_ids, "")
         client_id = request.match_info["client_id"]
         if client_id not in owner.client_ids:
@@ -70,7 +70,8 @@ class Ownership:
             TooManyRequests: If they were wrong too often.
             Overloaded: If no password can be verified soon.
         """
-        return await self._account(request, _credentials(request))
+        basic = _credentials(request)
+        return await self.prove(request, basic.user, basic.password)
 
     async def _client(self, request: web.Request, basic: BasicCredentials) -> Owner:
         try:
@@ -80,9 +81,17 @@ class Ownership:
             raise AuthenticationRequired(reason=error.reason) from None
         return Owner(caller.client.account, (caller.client.client_id,), caller.client_key)
 
-    async def _account(self, request: web.Request, basic: BasicCredentials) -> Account:
+    async def prove(self, request: web.Request, user: str, secret: str) -> Account:
+        """
+        The account with this username and password.
+
+        Raises:
+            AuthenticationRequired: They are no account's; unknown and wrong take the same path.
+            TooManyRequests: They were wrong too often.
+            Overloaded: If no password can be verified soon.
+        """
         try:
-            username, password = read_username(basic.user), read_password(basic.password)
+            username, password = read_username(user), read_password(secret)
         except InvalidInput:
             raise AuthenticationRequired(reason="malformed_credentials") from None
         async with self._throttle.attempt(request, Kind.ACCOUNT, username, password) as attempt:
@@ -98,6 +107,7 @@ class Ownership:
         if verified.rehashed is not None:
             changed = await self._clients.change_password_hash(username, account.password_hash, verified.rehashed)
             _log.info("account.rehashed", extra=facts(request, changed=int(changed)))
+            return replace(account, password_hash=verified.rehashed) if changed else account
         return account
 
 

@@ -16,13 +16,17 @@ from gateway.problem import problem
 _log = logging.getLogger("gateway.authority")
 
 
-def rescue(is_oauth: Callable[[str], bool], token_endpoint: str) -> Middleware:
+def rescue(
+    is_oauth: Callable[[str], bool], token_endpoint: str,
+    page: Callable[[web.Request, GatewayError], web.Response | None] = lambda _request, _error: None,
+) -> Middleware:
     """
     Build the middleware.
 
     Args:
         is_oauth: Whether a path's refusals are RFC 6749 JSON; those of all others are problem documents (RFC 9457).
         token_endpoint: Absolute URL for the 401s.
+        page: What people see of a refusal; None for what is no page.
     """
 
     @web.middleware
@@ -37,6 +41,9 @@ def rescue(is_oauth: Callable[[str], bool], token_endpoint: str) -> Middleware:
             error = GatewayError(reason=type(caught).__name__)
             _log_failure(request, caught)
         _log_refusal(request, error)
+        shown = page(request, error)
+        if shown is not None:
+            return shown
         if is_oauth(request.path):
             status, headers, body = refusal(error)
         else:

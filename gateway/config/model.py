@@ -186,6 +186,16 @@ class OAuth(Section):
     """Chains of refresh tokens per client; over it the oldest loses its refresh token, never its access token."""
     attempts: AttemptLimits = AttemptLimits()
     """How often one may be wrong: brute force and floods of registrations."""
+    sign_in: Flag = False
+    """
+    Pages for people: signing in with username and password at ``{prefix}/oauth/sign-in``, the account's own page at
+    ``{prefix}/account``, and what needs somebody who is signed in, the authorization code grant.  They stand on the public port;
+    their session cookie is ``__Host-gateway`` (``gateway`` where the issuer is http).
+    """
+    session_idle: SomeTime = timedelta(minutes=30)
+    """How long a session at the pages lives without a request; noted once a minute."""
+    session_life: SomeTime = timedelta(hours=12)
+    """How long it lives at most."""
     scopes: Mapping[Scope, str] = Field(default_factory=dict)
     """Scope: description.  Empty: no scopes in use."""
     default_scopes: tuple[Scope, ...] = ()

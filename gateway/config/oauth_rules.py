@@ -65,9 +65,16 @@ def registration(draft: Draft) -> Iterator[Fault]:
 def registration_paths(draft: Draft) -> Iterator[Fault]:
     """Names below the prefix that are not the gateway's own already."""
     for position, name in enumerate(draft.config.oauth.registration_paths):
-        if name in ("oauth", "forward-auth"):
+        if name in ("oauth", "forward-auth") or (name == "account" and draft.config.oauth.sign_in):
             message = "the gateway has endpoints of that name already: take another"
             yield draft.fault(message, "oauth", "registration_paths", position)
+
+
+def sessions(draft: Draft) -> Iterator[Fault]:
+    """Who is idle for longer than a session lives is never noticed."""
+    oauth = draft.config.oauth
+    if oauth.session_idle > oauth.session_life:
+        yield draft.fault("a session lives no longer than oauth.session_life: write less here", "oauth", "session_idle")
 
 
 def lifetimes(draft: Draft) -> Iterator[Fault]:

@@ -189,7 +189,8 @@ def _most_specific(path: str, paths: set[str]) -> str:
 
 
 def _own_endpoint(path: str, oauth: OAuth) -> str:
-    names = [f"{oauth.prefix}/{name}" for name in (*oauth.registration_paths, *_ALWAYS_OWN)]
+    pages = ("account",) if oauth.sign_in else ()
+    names = [f"{oauth.prefix}/{name}" for name in (*oauth.registration_paths, *_ALWAYS_OWN, *pages)]
     path = path.casefold()  # the router lets no path pass for another one in other letters: both would be 404
     for name in names:
         if path == name.casefold() or path.startswith(f"{name}/".casefold()):
@@ -199,6 +200,8 @@ def _own_endpoint(path: str, oauth: OAuth) -> str:
 
 
 def _way_out(own: str) -> str:
+    if own.endswith("/account"):
+        return "oauth.sign_in"
     return "oauth.prefix" if own.endswith(("/oauth/", "/clients", "/forward-auth", "oauth-")) else "oauth.registration_paths"
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Protocol
 
-from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential, Registration
+from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential, Registration, SignIn
 from gateway.oauth.tokens import AccessRef, InitialRef, RefreshRef, SecretRef
 
 
@@ -135,6 +135,25 @@ class AdmissionStore(Protocol):
 
     async def decide(self, client_id: str, *, approved: bool) -> bool:
         """Enable a client that waits, or disable it; False when it does not wait (any more)."""
+
+
+class SessionStore(Protocol):
+    """Who is signed in to the pages.  Each of these can be repeated."""
+
+    async def begin_session(self, session: SignIn, *, idle_ms: int, life_ms: int, at_most: int) -> None:
+        """Write a new session; an account that has ``at_most`` loses its oldest one."""
+
+    async def use_session(self, digest: bytes, *, idle_ms: int, life_ms: int) -> SignIn | None:
+        """The session with this digest, which was used now; None when there is none, or its time has come."""
+
+    async def end_session(self, session: SignIn) -> None:
+        """End a session."""
+
+    async def end_sessions(self, username: str) -> None:
+        """End all sessions of an account."""
+
+    async def sessions_of(self, username: str) -> list[SignIn]:
+        """The sessions of an account that live, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,20 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class SignIn:
+    """A session at the pages."""
+
+    digest: bytes
+    """Of the session id, which only the browser has; its key is this."""
+    username: str
+    proof: bytes
+    """Of the password that it was begun with: with another one the account does not stand behind it any more."""
+    began_at: int = 0
+    seen_at: int = 0
+    """Not older than it is by a minute."""
+
+
+@dataclass(frozen=True, slots=True)
 class AccessToken:
     """The record of an access token; its key is the digest."""
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgpack
 
-from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential, Registration
+from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential, Registration, SignIn
 from gateway.oauth.tokens import raw, text
 
 _DISABLED, _ENABLED, _PENDING = 0, 1, 2
@@ -174,6 +174,25 @@ def decode_account(value: bytes) -> Account:
         )
     except _BROKEN:
         raise CorruptRecord("account") from None
+
+
+def encode_session(session: SignIn) -> bytes:
+    """Pack a session."""
+    return _pack({"u": session.username, "p": session.proof, "i": session.began_at, "t": session.seen_at})
+
+
+def decode_session(value: bytes, digest: bytes) -> SignIn:
+    """
+    Unpack the session with a digest.
+
+    Raises:
+        CorruptRecord: If the value is anything else.
+    """
+    try:
+        get = msgpack.unpackb(value, raw=True).__getitem__
+        return SignIn(digest, str(get(b"u"), "ascii"), _digest(get(b"p")), _number(get(b"i")), _number(get(b"t")))
+    except _BROKEN:
+        raise CorruptRecord("session") from None
 
 
 def encode_token(token: AccessToken) -> bytes:

@@ -11,6 +11,8 @@ Whatever one script touches carries the same Redis Cluster hash tag, in braces: 
     gw:ja:{ppp}:<digest>      a jti that a client used
     gw:rg:{ppp}:<client_id>   what a client registered of itself (RFC 7591)
     gw:ia:{ppp}:<digest>      uses that an initial access token has left
+    gw:ss:<digest>            session at the pages
+    gw:sx:{username}          an account's sessions, a sorted set of digests by beginning
     gw:pd                     client ids that wait for the operator, a sorted set by time
 
 Digests (32 bytes) and chain ids (16 bytes) stand in keys as they are: there are millions of them, and base64url would be a
@@ -126,6 +128,14 @@ class Keys:
     def claim(self, username: str) -> bytes:
         """Somebody's claim of a username that is about to become an account."""
         return f"{self._prefix}:cm:{{{username}}}".encode()
+
+    def session(self, digest: bytes) -> bytes:
+        """The record of a session at the pages; each in a slot of its own, as nothing but the digest is known of it."""
+        return f"{self._prefix}:ss:".encode("ascii") + digest
+
+    def sessions(self, username: str) -> bytes:
+        """The index of an account's sessions."""
+        return f"{self._prefix}:sx:{{{username}}}".encode()
 
     def parse(self, key: bytes) -> TokenName | ClientName | None:
         """Read the key of an access token or a client, as invalidations name it; None for any other key."""

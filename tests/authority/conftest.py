@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, DummyCookieJar
 from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
@@ -18,11 +18,13 @@ from gateway.authority.application import RUNNER_OPTIONS, build
 from gateway.authority.hasher import Hasher
 from gateway.authority.operators import add_client
 from gateway.config.model import Config
+from gateway.console.application import ConsolePages
 from gateway.errors import StoreUnavailable
 from gateway.oauth.secrets import IssuedKey
 from gateway.store.admissions import RedisAdmissions
 from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
+from gateway.store.sessions import RedisSessions
 from gateway.store.tokens import RedisTokens
 from gateway.telemetry.metrics import Registry
 from tests.servers import fake_redis
@@ -70,6 +72,8 @@ class House:
     admissions: Any
     hasher: Hasher
     registry: Registry
+    sessions: Any
+    redis: Any
     issued: list[str] = field(default_factory=list)
     """Every secret that was handed out, for the test that none shows in a log."""
 
@@ -148,11 +152,15 @@ def house_with(aiohttp_client: Any, hasher: Hasher) -> MakeHouse:
         caller = RedisCaller(redis)
         clients, tokens, registry = Breakable(RedisClients(caller)), Breakable(RedisTokens(caller)), Registry()
         admissions = Breakable(RedisAdmissions(caller))
-        app = build(config, clients, tokens, admissions, hasher, registry=registry, clock=clock)
+        sessions = Breakable(RedisSessions(caller))
+        pages = ConsolePages(config.oauth, sessions, registry=registry) if config.oauth.sign_in else None
+        app = build(
+            config, clients, tokens, admissions, hasher, registry=registry, clock=clock, sessions=sessions, pages=pages
+        )
         server = TestServer(app)
         await server.start_server(**RUNNER_OPTIONS)
-        http = await aiohttp_client(server)
-        return House(http, clients, tokens, admissions, hasher, registry)
+        http = await aiohttp_client(server, cookie_jar=DummyCookieJar())
+        return House(http, clients, tokens, admissions, hasher, registry, sessions, redis)
 
     return make
 

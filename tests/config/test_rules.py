@@ -120,6 +120,20 @@ def test_a_legacy_api_can_take_a_registration_path_back(tmp_path: Path) -> None:
     check(tmp_path, config(oauth="registration_paths: [register, oauth]"), "3:40: oauth.registration_paths[1]: the gateway has")
 
 
+def test_the_account_page_is_the_gateway_s_where_people_sign_in(tmp_path: Path) -> None:
+    route = "  - {path: /v1/account, upstream: legacy}\n"
+    check(tmp_path, config(route), "")
+    fault = "7:12: routes[1].path: /v1/account is the gateway's own, so this could never match: take a broader path, or change oauth.sign_in"
+    check(tmp_path, config(route, oauth="sign_in: true"), fault)
+    check(tmp_path, config(oauth="registration_paths: [account]"), "")
+    check(tmp_path, config(oauth="sign_in: true, registration_paths: [account]"), "3:45: oauth.registration_paths[0]: the gateway has")
+
+
+def test_a_session_is_not_idle_for_longer_than_it_lives(tmp_path: Path) -> None:
+    check(tmp_path, config(oauth="session_idle: 2h, session_life: 1h"), "3:23: oauth.session_idle: a session lives no longer")
+    check(tmp_path, config(oauth="session_idle: 1h, session_life: 1h"), "")
+
+
 @pytest.mark.parametrize("more", ["", ", hosts: [legacy.example]"])
 def test_the_paths_where_clients_are_managed_can_only_be_moved(tmp_path: Path, more: str) -> None:
     """A route there would get no request, or with a host those of the gateway."""

@@ -11,7 +11,10 @@ from typing import Any
 import msgpack
 from redis.asyncio import Redis
 
-_TIMES = {b"at": (b"i", b"x"), b"ch": (b"i", b"x", b"t", b"y"), b"cl": (b"i",), b"ck": (b"i", b"x"), b"ac": (b"i",)}
+_TIMES = {
+    b"at": (b"i", b"x"), b"ch": (b"i", b"x", b"t", b"y"), b"cl": (b"i",), b"ck": (b"i", b"x"), b"ac": (b"i",),
+    b"ss": (b"i", b"t"),
+}  # fmt: skip
 
 
 async def pass_time(redis: Redis, milliseconds: int) -> None:
@@ -19,7 +22,7 @@ async def pass_time(redis: Redis, milliseconds: int) -> None:
     async for key in redis.scan_iter(b"gw:*"):
         kind = key.split(b":")[1]
         expires = await redis.pttl(key)
-        if kind in (b"cx", b"pd"):
+        if kind in (b"cx", b"pd", b"sx"):
             for member, score in await redis.zrange(key, 0, -1, withscores=True):
                 await redis.zadd(key, {member: score - milliseconds})
         elif kind == b"lu":

@@ -24,6 +24,8 @@ def test_the_names_are_the_published_ones() -> None:
     assert KEYS.last_used(CLIENT_KEY) == b"gw:lu:{abc}:" + CLIENT_KEY.encode()
     assert KEYS.account("a@b.c") == b"gw:ac:{a@b.c}"
     assert KEYS.claim("a@b.c") == b"gw:cm:{a@b.c}"
+    assert KEYS.sessions("a@b.c") == b"gw:sx:{a@b.c}"
+    assert KEYS.session(bytes(range(32))) == b"gw:ss:" + bytes(range(32))
 
 
 def test_all_of_a_client_shares_one_hash_tag() -> None:

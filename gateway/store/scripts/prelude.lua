@@ -10,6 +10,7 @@
 --               and since its first rotation: p previous digest, t when, q scopes asked for then, b sealed successor
 --               (absent without a grace), y expiry of the successor's access token
 --   account     u username, h password hash, c client ids, i issued, m the claim that it grew from
+--   session     u username, p proof of the password, i begun, t seen
 -- * without its first seven characters, the kind and the partition, which the record's key says too.
 -- Digests and chain ids are bytes, here and in keys.
 -- A field that is not named here belongs to a newer version: it stays.
