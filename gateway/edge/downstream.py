@@ -9,15 +9,12 @@ buffer is bounded by not reading on.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import socket
-import struct
-import termios
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 from gateway.cors import requested_method, without_cors
 from gateway.edge.body import InboundBody
+from gateway.edge.closing import forget_at_end, owed, unread
 from gateway.edge.exchange import WRITE_AHEAD, Exchange
 from gateway.edge.head import MAX_HEAD, Peer, RequestReader, ResponseReader
 from gateway.edge.pace import Pace, Reading
@@ -149,7 +146,7 @@ class Downstream(asyncio.Protocol):
         """The client reads slowly: so does the gateway from the upstream."""
         self.write_paused = True
         now = self.edge.loop.time()
-        self._reading = Reading(self._owed(), now)
+        self._reading = Reading(owed(self.transport), now)
         exchange = self._exchange
         if exchange is not None and exchange.up is not None:
             exchange.up.transport.pause_reading()
@@ -589,7 +586,9 @@ class Downstream(asyncio.Protocol):
         self._abandon(exchange, error.code)
         self._exchange = None
         if exchange.answered:
-            self.edge.note(self._peer, exchange, perf_counter() - exchange.started, error.code)
+            stream = exchange.stream
+            word = (stream.reason if stream is not None else "") or error.code  # a stream's end has one name, whatever streams
+            self.edge.note(self._peer, exchange, perf_counter() - exchange.started, word)
             self._state = _CLOSED
             self._cut(exchange)
             return
@@ -601,16 +600,14 @@ class Downstream(asyncio.Protocol):
         self._cut(self._exchange)
 
     def _cut(self, exchange: Exchange | None) -> None:
-        sock = self.transport.get_extra_info("socket")
-        ends = (exchange is not None and exchange.http10) or self.transport.get_write_buffer_size()
-        if ends and sock is not None:
+        if (exchange is not None and exchange.http10) or self.transport.get_write_buffer_size():
             # The answer may be one that ends with the connection: an orderly end would make half of it whole.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            forget_at_end(self.transport)
         self.transport.abort()
 
     def expire(self) -> None:
         """The deadline has passed."""
-        if self._state == _HEAD and not (self._read_paused or self._buffer) and _waiting_in_kernel(self.transport):
+        if self._state == _HEAD and not (self._read_paused or self._buffer) and unread(self.transport):
             return  # a request came in this very moment: closing would reset it unread
         self.deadline = 0.0
         if self._tunnel is not None:
@@ -643,7 +640,7 @@ class Downstream(asyncio.Protocol):
         route, now = exchange.match.route, self.edge.loop.time()
         needed = exchange.up is not None and exchange.up.pool.full
         if self._reading.is_late(
-            self._owed(), now, rate=route.min_body_rate, between_bytes=route.between_bytes, needed=needed
+            owed(self.transport), now, rate=route.min_body_rate, between_bytes=route.between_bytes, needed=needed
         ):
             self._give_up(exchange)
         else:
@@ -651,14 +648,8 @@ class Downstream(asyncio.Protocol):
 
     def _give_up(self, exchange: Exchange) -> None:
         """Cut a client that does not read, and have the kernel forget what it holds for it: megabytes, and for how long?"""
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        forget_at_end(self.transport)
         self.fail(exchange, ClientTimeout())
-
-    def _owed(self) -> int:
-        """Bytes that the client has not taken yet."""
-        return self.transport.get_write_buffer_size() + _queued_in_kernel(self.transport)
 
     def overrun(self, exchange: Exchange) -> None:
         """``timeouts.total`` has passed: whoever was waited for, there is no more time.  A tunnel is beyond it."""
@@ -792,7 +783,7 @@ class Downstream(asyncio.Protocol):
     def _end(self) -> None:
         """Cut a connection that did not end by itself; but while last bytes of an answer are on their way, it has some time."""
         self._left -= 1
-        if self._state == _CLOSED and self._left > 0 and self._owed():
+        if self._state == _CLOSED and self._left > 0 and owed(self.transport):
             self.deadline = self.edge.loop.time() + self.edge.linger_timeout
         else:
             self.cut()
@@ -820,23 +811,3 @@ class Downstream(asyncio.Protocol):
             self._read_paused = False
             if not self.transport.is_closing():
                 self.transport.resume_reading()
-
-
-def _waiting_in_kernel(transport: asyncio.Transport) -> int:
-    """Bytes of the client that nobody has read yet (tcp(7) SIOCINQ)."""
-    return _ask_kernel(transport, termios.FIONREAD)
-
-
-def _queued_in_kernel(transport: asyncio.Transport) -> int:
-    """Bytes that the kernel still holds for the client, or that the client has not acknowledged (tcp(7) SIOCOUTQ)."""
-    return _ask_kernel(transport, termios.TIOCOUTQ)
-
-
-def _ask_kernel(transport: asyncio.Transport, question: int) -> int:
-    sock = transport.get_extra_info("socket")
-    try:
-        answer = fcntl.ioctl(sock.fileno(), question, b"\0\0\0\0")
-    except (AttributeError, OSError):
-        return 0
-    size: int = struct.unpack("i", answer)[0]
-    return size

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from secrets import token_bytes
 from typing import TYPE_CHECKING, cast
 
+from gateway.edge.closing import owed
 from gateway.websocket import GOING_AWAY, Frames, close_frame
 
 if TYPE_CHECKING:
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from gateway.edge.upstream import Upstream
 
 CLOSING = 1.0
-"""Seconds that both ends have for the closing handshake, the rest of a frame that is on its way included."""
+"""
+Seconds that both ends have for the closing handshake, the rest of a frame that is on its way included.  When the ends ended it
+by themselves: seconds between two looks whether they have taken what is theirs, for which they have `Edge.closing_timeout`.
+"""
 
 CLOSED, BROKEN, IDLE, DRAINING = "closed", "broken", "idle", "draining"
 
@@ -125,9 +129,11 @@ class Tunnel:
         self._over = over
         self._idle = exchange.match.route.between_bytes
         self._reason = ""
-        self._open = 2
+        self._until = 0.0
+        """Event-loop seconds until which the ends may take what is left, once they ended it."""
         self._client = _Side(self, down.transport, down.connection_lost, held=False)
         self._server = _Side(self, up.transport, up.connection_lost, held=down.write_paused)
+        self._open = [self._client, self._server]
         self._client.other, self._server.other = self._server, self._client
 
     def start(self, early: bytes, behind: bytes, *, eof: bool) -> None:
@@ -166,14 +172,16 @@ class Tunnel:
 
     def expire(self) -> None:
         """Nothing came for too long, or the end takes too long."""
-        if self._reason:
-            self.cut()
-        else:
+        if not self._reason:
             self.close(GOING_AWAY, IDLE)
+        elif self._is_patient() and any(owed(side.transport) for side in self._open):
+            self._look_later()
+        else:
+            self.cut()
 
     def cut(self) -> None:
         """End both connections at once."""
-        for side in (self._client, self._server):
+        for side in list(self._open):
             side.transport.abort()
 
     # --- told by the sides ----------------------------------------------------------------------------------------
@@ -202,22 +210,31 @@ class Tunnel:
 
     def lost(self, side: _Side, exc: Exception | None) -> None:
         """A connection has ended; the other one gets what waits for it, for a while."""
-        self._open -= 1
+        self._open.remove(side)
         if not self._open:
             self._exchange.received += self._client.passed
             self._exchange.sent += self._server.passed
             self._over(self._exchange, self._reason)
             return
-        self._reason = self._reason or (BROKEN if exc is not None else CLOSED)
-        other = side.other.transport
-        other.close()
-        if side is self._client:  # whose deadline has gone with it
-            self._down.edge.loop.call_later(CLOSING, other.abort)
-        else:
-            self._down.deadline = self._down.edge.loop.time() + CLOSING
+        self._finish(BROKEN if exc is not None else CLOSED)
 
-    def _finish(self) -> None:
-        self._reason = self._reason or CLOSED
-        self._down.deadline = self._down.edge.loop.time() + CLOSING
-        for side in (self._client, self._server):
+    def _finish(self, reason: str = CLOSED) -> None:
+        """No end has more to say: each gets what waits for it, and as much time for that as for an answer's last bytes."""
+        if not self._reason:
+            self._reason = reason
+            self._until = self._down.edge.loop.time() + self._down.edge.closing_timeout
+        self._look_later()
+        for side in list(self._open):
             side.transport.close()
+
+    def _is_patient(self) -> bool:
+        edge = self._down.edge
+        # Of a gateway that stops, what `Edge.drain` waits for is clients.
+        return edge.loop.time() < self._until and (self._client in self._open or not edge.draining)
+
+    def _look_later(self) -> None:
+        loop = self._down.edge.loop
+        if self._client in self._open:
+            self._down.deadline = loop.time() + CLOSING
+        else:  # the deadline has gone with it
+            loop.call_later(CLOSING, self.expire)

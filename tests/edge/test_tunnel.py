@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from gateway.edge import tunnel
+from gateway.edge.tunnel import Tunnel
 from gateway.oauth.tokens import digest_access
 from tests.edge.frames import KEY, SWITCH, agree, close, echo, frame, hello, read_frame, text
-from tests.edge.rig import OK, TOKEN, Client, OriginConnection, Rig, get
+from tests.edge.rig import OK, TOKEN, Client, OriginConnection, Rig, Wire, get
 
 ROUTES: list[dict[str, Any]] = [
     {"path": "/ws/", "upstream": "a", "streams": {}, "scopes": ["ws"]},
@@ -584,6 +585,58 @@ async def test_a_tunnel_that_begins_while_draining_is_closed_at_once(rig: Rig) -
     assert await read_frame(client) == (0x88, b"\x03\xe9draining")
     client.close()
     await draining
+
+
+LAST_WORDS = frame(2, bytes(range(256)) * 64 * 1024)
+"""More than the kernel takes for an end that does not read."""
+
+
+async def left_behind(rig: Rig, monkeypatch: pytest.MonkeyPatch, slow: str) -> tuple[Wire, list[float]]:
+    """The end of a tunnel that does not read what the other one said before it went; and when the gateway looked since."""
+    monkeypatch.setattr(tunnel, "CLOSING", 0.02)
+    looks: list[float] = []
+    look_later = Tunnel._look_later
+
+    def looked(self: Tunnel) -> None:
+        looks.append(rig.edge.loop.time())
+        look_later(self)
+
+    monkeypatch.setattr(Tunnel, "_look_later", looked)
+    rig.origin.script = agree_and_hold
+    client, connection = await opened(rig)
+    (down,) = rig.edge._connections
+    sides = cast(Tunnel, down._tunnel)
+    to, from_ = (sides._client, sides._server) if slow == "client" else (sides._server, sides._client)
+    end, other = (client, connection) if slow == "client" else (connection, client)
+    end.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    to.transport.set_write_buffer_limits(high=2 * len(LAST_WORDS))  # or what is behind them would not be read
+    other.writer.write(LAST_WORDS)
+    await rig.eventually(lambda: from_.passed == len(LAST_WORDS))
+    other.reset()
+    await rig.eventually(lambda: len(looks) > 3)
+    return end, looks
+
+
+async def agree_and_hold(connection: OriginConnection) -> None:
+    await agree(connection)
+    await connection.hold()
+
+
+@pytest.mark.parametrize("slow", ["client", "origin"])
+async def test_what_one_end_said_last_reaches_a_slow_other_one(rig: Rig, monkeypatch: pytest.MonkeyPatch, slow: str) -> None:
+    """It has as long as for the last bytes of an answer; CLOSING is for ends that owe a Close."""
+    end, _ = await left_behind(rig, monkeypatch, slow)
+    end.writer.transport.resume_reading()  # type: ignore[attr-defined]
+    assert (await end.rest()).endswith(LAST_WORDS)
+    await gone(rig)
+
+
+@pytest.mark.parametrize("slow", ["client", "origin"])
+async def test_what_is_never_taken_is_given_up(rig: Rig, monkeypatch: pytest.MonkeyPatch, slow: str) -> None:
+    rig.edge.closing_timeout = 0.3
+    _, looks = await left_behind(rig, monkeypatch, slow)
+    await gone(rig)
+    assert looks[-1] - looks[0] <= 0.3
 
 
 async def test_it_is_logged_and_counted_with_its_bytes(rig: Rig) -> None:
