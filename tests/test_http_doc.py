@@ -167,8 +167,8 @@ def test_the_way_back_for_a_lost_secret_works_as_written(running: Gateway) -> No
 
 
 def test_it_fits_a_reader_and_its_links_lead_somewhere() -> None:
-    """240 lines; the README leads here."""
-    assert len(DOC.splitlines()) <= 240
+    """260 lines; the README leads here."""
+    assert len(DOC.splitlines()) <= 260
     for link in re.findall(r"\]\(([^)#]+)\)", DOC):
         assert link.startswith("https://") or (ROOT / "docs" / link).exists(), link
     assert "(docs/http.md)" in (ROOT / "README.md").read_text()
