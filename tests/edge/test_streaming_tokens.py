@@ -20,6 +20,7 @@ ROUTES: list[dict[str, Any]] = [
     {"path": "/begin/", "upstream": "a", "streams": {"until": "close"}},
     {"path": "/brief/", "upstream": "a", "streams": {"idle": "200ms"}, "timeouts": {**QUICK, "between_bytes": "60s"}},
     {"path": "/plain/", "upstream": "a", "timeouts": QUICK},
+    {"path": "/patient/", "upstream": "a", "timeouts": {**QUICK, "between_bytes": "60s"}},
     {"path": "/free/", "upstream": "a", "public": True},
 ]
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-store\r\n"
@@ -174,7 +175,7 @@ async def test_a_revoked_token_cuts_its_events_on_any_route(rig: Rig, target: st
 async def test_an_expired_token_cuts_its_events(rig: Rig) -> None:
     expire(rig)
     await events(rig)
-    client = await begun(rig, get("/plain/a", auth=True))
+    client = await begun(rig, get("/patient/a", auth=True))
     assert b"0\r\n\r\n" not in await client.rest()
     await ended(rig)
     (line,) = rig.logged()
