@@ -16,6 +16,7 @@ from gateway.addresses import AddressRules
 from gateway.config.model import Config
 from gateway.config.model import Route as RouteSection
 from gateway.config.reach import kept_out, sent_path
+from gateway.cookies import session_cookie
 from gateway.cors import Cors
 from gateway.errors import MethodNotAllowed, RouteNotFound
 from gateway.header_edits import HeaderEdits
@@ -36,11 +37,11 @@ class Route:
     __slots__ = (
         "_matches", "allow", "between_bytes", "connect", "cors", "first_byte", "forward_authorization", "hosts", "is_oauth",
         "max_body", "methods", "min_body_rate", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method",
-        "addresses", "streams", "total", "upstream",
+        "addresses", "session_cookie", "streams", "total", "upstream",
         "_metadata", "kept_out", "preserve_host", "request_headers", "response_headers", "rewriting",
     )  # fmt: skip
 
-    def __init__(self, section: RouteSection, issuer: str, *, own: bool = False) -> None:
+    def __init__(self, section: RouteSection, issuer: str, *, own: bool = False, session_cookie: bytes = b"") -> None:
         self.path = section.path
         self.name = section.path if not section.hosts else f"{section.hosts[0]}{section.path}"
         """What logs and metrics call it."""
@@ -52,6 +53,8 @@ class Route:
         """Empty: any."""
         self.public = section.public or own
         self.own = own
+        self.session_cookie = session_cookie
+        """The cookie that stays between the browser and the pages; empty where there are none, and for their own route."""
         self.is_oauth = own and section.path.endswith("/oauth/")
         """Whether it is the OAuth endpoints, which refuse in RFC 6749's JSON."""
         self.scopes = frozenset() if isinstance(section.scopes, Mapping) else frozenset(section.scopes)
@@ -120,8 +123,10 @@ class Router:
     """
 
     def __init__(self, config: Config) -> None:
-        self.routes = [Route(section, config.oauth.issuer) for section in config.routes]
-        self.own = [Route(section, config.oauth.issuer, own=True) for section in _own_sections(config)]
+        issuer = config.oauth.issuer
+        cookie = session_cookie(issuer).encode("ascii") if config.oauth.sign_in else b""
+        self.routes = [Route(section, issuer, session_cookie=cookie) for section in config.routes]
+        self.own = [Route(section, issuer, own=True) for section in _own_sections(config)]
         self._exact: dict[str, list[Route]] = {}
         for route in [*self.own, *self.routes]:
             self._exact.setdefault(route.path, []).append(route)

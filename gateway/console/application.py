@@ -11,6 +11,7 @@ from aiohttp_session import get_session, session_middleware
 
 from gateway.config.model import OAuth
 from gateway.console.account import show_account
+from gateway.console.csrf import check_opened
 from gateway.console.pages import STYLESHEET, fault, stylesheet, templates
 from gateway.console.ports import Desk
 from gateway.console.room import ROOM, Room, origin, places
@@ -56,6 +57,7 @@ class ConsolePages:
         """
 
         async def loaded(request: web.Request) -> web.StreamResponse:
+            check_opened(request)
             await get_session(request)
             return await handler(request)
 

@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 from gateway.console.identity import form_token
 from gateway.console.people import session_of
 from gateway.console.room import ROOM
-from gateway.errors import ForgedForm
+from gateway.errors import Forbidden, ForgedForm
 
 FIELD = "csrf"
 """The name of the hidden field."""
@@ -27,6 +27,18 @@ def token(request: web.Request) -> str:
         session.set_new_identity(request.app[ROOM].storage.mint())
         session.changed()
     return form_token(str(session.identity))
+
+
+def check_opened(request: web.Request) -> None:
+    """
+    Make sure that a page is opened by a person, and not read by a script of an upstream, which is of the same origin.
+
+    Raises:
+        Forbidden: A browser says that it is fetched, or shown within something else.
+    """
+    for name, good in (("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")):
+        if request.headers.get(name, good) != good:
+            raise Forbidden("A page is opened in a window of its own, and not read by a script", reason=name)
 
 
 def check(request: web.Request, form: dict[str, str]) -> None:

@@ -1,7 +1,9 @@
 """
 What a page is: a template, and headers that let it do nothing but be read and send forms (C04, C05).
 
-No page has a script.  ``Referrer-Policy: no-referrer`` keeps what stands in our addresses from every other site.
+No page has a script.  ``Referrer-Policy: no-referrer`` keeps what stands in our addresses from every other site;
+``Cross-Origin-Opener-Policy`` keeps whoever opened the window out of it, an upstream's page of the same origin too, as those do
+not send it.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ _HEADERS: Headers = (
     ("X-Frame-Options", "DENY"),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
 )
 
 

@@ -12,6 +12,7 @@ import asyncio
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
+from gateway.cookies import without_set_cookie
 from gateway.cors import requested_method, without_cors
 from gateway.edge.body import InboundBody
 from gateway.edge.closing import forget_at_end, owed, unread
@@ -481,6 +482,8 @@ class Downstream(asyncio.Protocol):
             public = public_origin(self._peer.scheme, host, reader.forwarding if self._peer.trusted else {})
             view = outward(pool.name.partition(" ")[0], pool.host if exchange.host is None else host, public, route.rewriting)
             lines = view.lines(answer.lines, target.asked, target.forward)
+            if route.session_cookie:
+                lines = without_set_cookie(lines, route.session_cookie)
             if lines != answer.lines:
                 answer = answer.with_lines(lines)
         edits = route.response_headers

@@ -15,6 +15,7 @@ from typing import Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
 
+from gateway.cookies import without_cookie
 from gateway.edge.target import MAX_TARGET
 from gateway.errors import (
     BadRequest,
@@ -229,6 +230,8 @@ class RequestReader:
         lines = self.lines
         if self.underscored and "underscore_headers" in route.allow:
             lines = [*lines, *(line for _, line in self.underscored)]
+        if route.session_cookie and b"cookie" in self._names:
+            lines = without_cookie(lines, route.session_cookie)
         if route.forward_authorization and self.authorization is not None:
             lines = [*lines, b"Authorization: %b\r\n" % self.authorization]
         if route.request_headers is not None:

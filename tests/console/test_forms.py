@@ -78,6 +78,26 @@ async def test_c01_a_get_changes_nothing(ann: Browser, path: str) -> None:
     assert await ann.is_signed_in()
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image", "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "same-origin"},
+    ],
+    ids=["a script", "a picture", "a frame"],
+)
+async def test_c08_a_page_is_opened_by_a_person_not_read_by_a_script(ann: Browser, headers: dict[str, str]) -> None:
+    """An upstream's pages are of the same origin: a script in them could read the form's token and send it."""
+    form = await ann.form(ACCOUNT, SIGN_OUT)
+    answers = [await ann.get(ACCOUNT, **headers), await ann.get(SIGN_IN, **headers), await ann.post(SIGN_OUT, form, **headers)]
+    for answer in answers:
+        assert (answer.status, answer.content_type) == (403, "text/html")
+        assert form["csrf"] not in await answer.text()
+    opened = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site"}
+    assert (await ann.get(ACCOUNT, **opened)).status == 200
+
+
 async def test_o30_nobody_can_be_signed_in_to_somebody_else_s_account(ann: Browser) -> None:
     """Login CSRF: the attacker's password and token, the victim's browser, with a cookie or without one."""
     house = ann.house

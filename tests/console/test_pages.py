@@ -29,6 +29,7 @@ async def test_c04_c05_every_page_says_what_it_may_do(ann: Browser) -> None:
         assert (headers["X-Frame-Options"], headers["X-Content-Type-Options"]) == ("DENY", "nosniff")
         assert (headers["Referrer-Policy"], headers["Cache-Control"]) == ("no-referrer", "no-store")
         assert headers["Content-Type"] == "text/html; charset=utf-8"
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
         page = Page(await answer.text())
         assert "script" not in page.tags
         assert not any(name == "style" or name.startswith("on") for name in page.attributes)

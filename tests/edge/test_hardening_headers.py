@@ -321,6 +321,42 @@ async def test_s23_f15_hop_by_hop_headers_of_an_answer_end_here(rig: Rig, name: 
     assert b"secret" not in bytes(client.received)
 
 
+@pytest.mark.parametrize("name", ["__Host-gateway", "gateway"])
+async def test_c08_the_session_cookie_stays_between_the_browser_and_the_pages(unstarted: Rig, name: str) -> None:
+    """It is cut out of what an upstream gets, for each route and over again, and an upstream can't set it; others pass."""
+    issuer = "https://gw.example" if name.startswith("__") else "http://127.0.0.1"
+    path = {"upstream": "a", "public": True}
+    rig = await unstarted.start(
+        routes=[{"path": "/a/", **path}, {"path": "/b/", **path, "request_headers": {"add": {"X-Y": "z"}}}],
+        oauth={"sign_in": True, "issuer": issuer},
+    )
+    rig.origin.answer = (
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nSet-Cookie: %b=evil; Path=/; Secure\r\nset-cookie: =%b=evil\r\n"
+        b"Content-Length: 2\r\n\r\nok" % (name.encode(), name.encode())
+    )
+    client = await rig.client()
+    for target in ("/a/x", "/b/x", "/a/x", "/a/y"):
+        answer = await client.ask(get(target, f"Cookie: a=b; {name}=secret; c=d", f"cookie: {name}=secret"))
+        assert answer.all("set-cookie") == [b"a=b"]
+    assert [request.all("cookie") for request in rig.origin.requests] == [[b"a=b; c=d"]] * 4
+    assert b"secret" not in rig.origin.bytes_seen
+
+
+async def test_c08_without_pages_no_cookie_is_special(rig: Rig) -> None:
+    rig.origin.answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: gateway=a\r\nContent-Length: 2\r\n\r\nok"
+    answer = await (await rig.client()).ask(get("/public/x", "Cookie: gateway=secret"))
+    assert (answer.one("set-cookie"), rig.origin.requests[0].one("cookie")) == (b"gateway=a", b"gateway=secret")
+
+
+async def test_c08_the_pages_themselves_get_and_set_it(unstarted: Rig) -> None:
+    """What comes from the authority passes as it is."""
+    rig = await unstarted.start(routes=[{"path": "/", "upstream": "a", "public": True}], oauth={"sign_in": True})
+    rig.authority.answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: gateway=new; Path=/\r\nContent-Length: 2\r\n\r\nok"
+    answer = await (await rig.client()).ask(get("/v1/account", "Cookie: a=b; gateway=secret"))
+    assert answer.one("set-cookie") == b"gateway=new; Path=/"
+    assert rig.authority.requests[0].one("cookie") == b"a=b; gateway=secret"
+
+
 @pytest.mark.parametrize("coding", [b"gzip", b"br", b"zstd", b"x-unknown, gzip"])
 async def test_f18_what_is_labelled_is_not_opened(rig: Rig, coding: bytes) -> None:
     """A plain body under a label of compression, both ways."""
