@@ -17,6 +17,7 @@ from aiohttp import web
 from gateway.authority.application import RUNNER_OPTIONS, Pages, build
 from gateway.authority.hasher import Hasher
 from gateway.authority.pipe import join
+from gateway.authority.short import ShortCuts
 from gateway.config.model import Config
 from gateway.edge.listener import Edge
 from gateway.edge.turns import Turn
@@ -70,6 +71,7 @@ class Worker:
             config, clients, tokens, admissions, self._hasher, registry=registry, caught_up=self._link.caught_up,
             sessions=sessions, pages=_pages(config, sessions, registry),
         )  # fmt: skip
+        self._short_cuts = ShortCuts(application)
         self._authority = web.AppRunner(application, handle_signals=False, shutdown_timeout=1, **RUNNER_OPTIONS)
         self._access_log = AccessLog(1, registry, readable=os.isatty(1))
         tls = None if certificates is None else certificates.context
@@ -124,7 +126,7 @@ class Worker:
         if server is None:
             raise ConnectionRefusedError("the authority is stopped")
         protocol = factory()
-        return join(asyncio.get_running_loop(), protocol, server()), protocol
+        return join(asyncio.get_running_loop(), protocol, self._short_cuts.protocol(server)), protocol
 
 
 def _pages(config: Config, sessions: SessionStore, registry: Registry) -> Pages | None:

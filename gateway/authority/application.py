@@ -17,10 +17,9 @@ from gateway.authority.describe import DescribedClients
 from gateway.authority.desk import Desk
 from gateway.authority.enrolment import Enrolment
 from gateway.authority.hasher import Hasher
-from gateway.authority.holdings import Holdings
 from gateway.authority.identify import ClientAuthentication
 from gateway.authority.introspect import IntrospectionEndpoint
-from gateway.authority.keys import KeyActs, KeysEndpoint
+from gateway.authority.keys import KeysEndpoint
 from gateway.authority.leaks import LeaksEndpoint
 from gateway.authority.metadata import MetadataEndpoint
 from gateway.authority.owner import Ownership
@@ -29,6 +28,7 @@ from gateway.authority.rescue import rescue
 from gateway.authority.resources import ResourceMetadataEndpoint
 from gateway.authority.revoke import RevocationEndpoint
 from gateway.authority.settle import CaughtUp, settle
+from gateway.authority.short import SHORT, within
 from gateway.authority.throttle import Throttle
 from gateway.authority.token import TokenEndpoint
 from gateway.config.model import Config
@@ -44,6 +44,7 @@ RUNNER_OPTIONS: dict[str, Any] = {
     "max_headers": 256,  # the edge counts them; X-Gateway-* come on top
     "max_field_size": 16 * 1024,
     "max_line_size": 16 * 1024,
+    "keepalive_timeout": 10 * 365 * 86_400.0,  # the edge ends what is idle; some that is here is busy, unseen by aiohttp
 }
 """Keyword arguments for `aiohttp.web.AppRunner`."""
 
@@ -100,9 +101,16 @@ def build(
     authenticate = ClientAuthentication(clients, throttle, post=oauth.client_secret_post, audiences=audiences)
     token = TokenEndpoint(oauth, authenticate, clients, tokens, registry=registry, entropy=entropy)
     add_post = app.router.add_post
+    introspection = IntrospectionEndpoint(oauth.issuer, authenticate, tokens)
+    revocation = RevocationEndpoint(authenticate, tokens)
     add_post(f"{prefix}/oauth/token", token.handle)
-    add_post(f"{prefix}/oauth/introspect", IntrospectionEndpoint(oauth.issuer, authenticate, tokens).handle)
-    add_post(f"{prefix}/oauth/revoke", RevocationEndpoint(authenticate, tokens).handle)
+    add_post(f"{prefix}/oauth/introspect", introspection.handle)
+    add_post(f"{prefix}/oauth/revoke", revocation.handle)
+    app[SHORT] = {
+        f"{prefix}/oauth/token": within(token.handle, middlewares),
+        f"{prefix}/oauth/introspect": within(introspection.handle, middlewares),
+        f"{prefix}/oauth/revoke": within(revocation.handle, middlewares),
+    }
     add_post(f"{prefix}/oauth/leaks", LeaksEndpoint(authenticate, clients, tokens, admissions).handle)
     app.router.add_get(metadata_path(oauth.issuer), MetadataEndpoint(oauth).handle)
     resources = ResourceMetadataEndpoint(config)
@@ -132,19 +140,13 @@ def build(
     app.router.add_get(f"{prefix}/clients", client.list)
     app.router.add_get(f"{prefix}/clients/{{client_id}}", client.show)
     app.router.add_delete(f"{prefix}/clients/{{client_id}}", client.delete)
-    key_acts = KeyActs(clients, enrolment)
-    keys = KeysEndpoint(prefix, enrolment, ownership, key_acts)
+    keys = KeysEndpoint(prefix, clients, enrolment, ownership)
     app.router.add_get(f"{prefix}/clients/{{client_id}}/keys", keys.list)
     add_post(f"{prefix}/clients/{{client_id}}/keys", keys.add)
     app.router.add_delete(f"{prefix}/clients/{{client_id}}/keys/{{client_key}}", keys.retire)
     if pages is not None:
-        holdings = Holdings(clients, tokens, admission, registration, key_acts)
-        pages.add_to(app, Desk(clients, ownership, acts, holdings, caught_up or _nobody))
+        pages.add_to(app, Desk(clients, ownership, acts))
     return app
-
-
-async def _nobody() -> None:
-    """There is no guard to wait for."""
 
 
 async def _hide_server(_request: web.Request, response: web.StreamResponse) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from gateway.authority.asked import Asked, ShortRequest
 from gateway.errors import BadRequest, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 from gateway.oauth.form import parse_form, refuse_query
 
@@ -12,7 +13,7 @@ MAX_BODY = 64 * 1024
 """Bytes."""
 
 
-async def read_form(request: web.Request) -> dict[str, str]:
+async def read_form(request: Asked) -> dict[str, str]:
     """
     The parameters of a request to an OAuth endpoint.
 
@@ -20,7 +21,8 @@ async def read_form(request: web.Request) -> dict[str, str]:
         InvalidRequest: If it isn't a form, breaks a rule of `parse_form`, or has parameters in its URL.
         PayloadTooLarge, UnsupportedMediaType, BadRequest: As `read_bytes`.
     """
-    refuse_query(request.rel_url.raw_query_string)
+    if not isinstance(request, ShortRequest):
+        refuse_query(request.rel_url.raw_query_string)
     if _media_type(request) != "application/x-www-form-urlencoded":
         raise InvalidRequest("The body must be application/x-www-form-urlencoded")
     return parse_form(await read_bytes(request))
@@ -47,7 +49,7 @@ async def read_optional_json_bytes(request: web.Request) -> bytes:
     return body
 
 
-async def read_bytes(request: web.Request) -> bytes:
+async def read_bytes(request: Asked) -> bytes:
     """
     The whole body.
 
@@ -58,6 +60,8 @@ async def read_bytes(request: web.Request) -> bytes:
     """
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("The body must not have a Content-Encoding")
+    if isinstance(request, ShortRequest):
+        return request.body
     if (request.content_length or 0) > MAX_BODY:
         raise PayloadTooLarge
     content = request.content
@@ -74,5 +78,5 @@ async def read_bytes(request: web.Request) -> bytes:
         raise BadRequest("The body ended early") from None
 
 
-def _media_type(request: web.Request) -> str:
+def _media_type(request: Asked) -> str:
     return request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()

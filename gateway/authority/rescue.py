@@ -9,6 +9,7 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from gateway.authority.asked import Asked, ShortRequest
 from gateway.errors import BadRequest, GatewayError, MethodNotAllowed, RouteNotFound
 from gateway.oauth.refusals import refusal
 from gateway.problem import problem
@@ -56,26 +57,30 @@ def rescue(
     return middleware
 
 
-def request_id(request: web.Request) -> str:
+def request_id(request: Asked) -> str:
     """The request's id, as the edge set it."""
     return request.headers.get("X-Gateway-Request-Id", "")
 
 
-def client_address(request: web.Request) -> str:
+def client_address(request: Asked) -> str:
     """Whose request it is, as the edge found out with ``trusted_proxies``; empty when it can't be known."""
     peer: str = request.headers.get("X-Gateway-Peer", "")
     return request.headers.get("X-Gateway-Client", peer)
 
 
-def facts(request: web.Request, **more: str | int) -> dict[str, dict[str, str | int]]:
+def facts(request: Asked, **more: str | int) -> dict[str, dict[str, str | int]]:
     """The ``extra`` of a log record about a request: who asked for what, without anything that it sent as a secret."""
-    resource = request.match_info.route.resource
+    if isinstance(request, ShortRequest):
+        endpoint = request.path
+    else:
+        resource = request.match_info.route.resource
+        endpoint = resource.canonical if resource else ""
     return {"facts": {
         "request_id": request_id(request),
         "peer": request.headers.get("X-Gateway-Peer", ""),
         **({"client": request.headers["X-Gateway-Client"]} if "X-Gateway-Client" in request.headers else {}),
         "method": request.method,
-        "endpoint": resource.canonical if resource else "",
+        "endpoint": endpoint,
         **more,
     }}  # fmt: skip
 
@@ -88,12 +93,12 @@ def _of_aiohttp(error: web.HTTPException) -> GatewayError:
     return BadRequest(reason=type(error).__name__)
 
 
-def _log_refusal(request: web.Request, error: GatewayError) -> None:
+def _log_refusal(request: Asked, error: GatewayError) -> None:
     level = logging.WARNING if error.status >= 500 else logging.INFO
     _log.log(level, "request.refused", extra=facts(request, status=error.status, code=error.code, reason=error.reason))
 
 
-def _log_failure(request: web.Request, error: Exception) -> None:
+def _log_failure(request: Asked, error: Exception) -> None:
     """Where it happened and of what type it was: the text of an unexpected error could quote what a client sent."""
     frames = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-8:]]
     _log.error("request.failed", extra=facts(request, error=type(error).__name__, frames=" < ".join(reversed(frames))))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -35,6 +34,30 @@ def stranger(request: web.Request) -> bytes:
     return b"" if address is None or address.is_loopback else source_of(address)
 
 
+class Verification:
+    """The ``async with`` of one attempt (an own class, as contextlib's generators cost as much as the look-up within)."""
+
+    __slots__ = ("_attempt", "_began", "_throttle")
+
+    def __init__(self, throttle: Throttle, attempt: Attempt, began: float) -> None:
+        self._throttle = throttle
+        self._attempt = attempt
+        self._began = began
+
+    async def __aenter__(self) -> Attempt:
+        """Begin."""
+        return self._attempt
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Note what came of it; whatever was raised goes on."""
+        if error is None:
+            self._throttle.right(self._attempt)
+        elif isinstance(error, _WRONG):
+            await self._throttle.wrong(self._attempt, self._began)
+        else:
+            self._throttle.forgive(self._attempt)
+
+
 class Throttle:
     """The limits of one worker."""
 
@@ -52,10 +75,9 @@ class Throttle:
             for limit in AttemptLimits.model_fields
         }
 
-    @asynccontextmanager
-    async def attempt(self, request: web.Request, kind: Kind, who: str, secret: str) -> AsyncIterator[Attempt]:
+    def attempt(self, request: web.Request, kind: Kind, who: str, secret: str) -> Verification:
         """
-        Around the verification of a secret, from before its first look-up; how it ends is what came of it.
+        What stands around the verification of a secret, from before its first look-up; how it ends is what came of it.
 
         Raises:
             TooManyRequests: Before anything is looked up.
@@ -66,17 +88,21 @@ class Throttle:
         except TooManyRequests as refused:
             self._note(request, refused)
             raise
-        try:
-            yield attempt
-        except _WRONG:
-            self._attempts.fail(attempt, self._clock())
-            self._failed[kind].inc()
-            await asyncio.sleep(SLOT - (self._clock() - began) % SLOT)
-            raise
-        except BaseException:  # an outage, a full pool: nobody knows
-            self._attempts.forgive(attempt)
-            raise
+        return Verification(self, attempt, began)
+
+    def right(self, attempt: Attempt) -> None:
+        """The secret was right."""
         self._attempts.succeed(attempt, self._clock())
+
+    def forgive(self, attempt: Attempt) -> None:
+        """An outage, a full pool: nobody knows."""
+        self._attempts.forgive(attempt)
+
+    async def wrong(self, attempt: Attempt, began: float) -> None:
+        """It was wrong; returns on the beat of the answer."""
+        self._attempts.fail(attempt, self._clock())
+        self._failed[attempt.kind].inc()
+        await asyncio.sleep(SLOT - (self._clock() - began) % SLOT)
 
     def register(self, request: web.Request) -> None:
         """

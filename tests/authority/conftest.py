@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from base64 import b64encode
@@ -10,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse, DummyCookieJar
+from aiohttp import ClientResponse, DummyCookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
 from gateway.authority.application import RUNNER_OPTIONS, build
 from gateway.authority.hasher import Hasher
 from gateway.authority.operators import add_client
-from gateway.authority.settle import CaughtUp
+from gateway.authority.short import ShortCuts
 from gateway.config.model import Config
 from gateway.console.application import ConsolePages
 from gateway.errors import StoreUnavailable
@@ -132,6 +133,22 @@ class House:
         return document
 
 
+class ShortRunner(web.AppRunner):
+    """With the short cuts in front, as a worker has them; a body that comes after its head is aiohttp's, as everything else."""
+
+    @property
+    def server(self) -> Any:
+        inner = super().server
+        return inner and functools.partial(ShortCuts(self.app).protocol, inner)
+
+
+class ShortServer(TestServer):
+    """aiohttp's own, with the runner above."""
+
+    async def _make_runner(self, **options: Any) -> web.BaseRunner[Any]:
+        return ShortRunner(self.app, **options)
+
+
 MakeHouse = Callable[..., Awaitable[House]]
 
 
@@ -147,9 +164,7 @@ def hasher() -> Iterator[Hasher]:
 def house_with(aiohttp_client: Any, hasher: Hasher) -> MakeHouse:
     """Makes a house with other ``oauth`` settings, on fakeredis unless it is told otherwise."""
 
-    async def make(
-        redis: Redis | None = None, clock: Callable[[], float] = time.monotonic, caught_up: CaughtUp | None = None, **oauth: Any
-    ) -> House:
+    async def make(redis: Redis | None = None, clock: Callable[[], float] = time.monotonic, **oauth: Any) -> House:
         config = Config.model_validate({"oauth": {"registration": "open", **oauth}})
         redis = redis or fake_redis()
         caller = RedisCaller(redis)
@@ -158,10 +173,9 @@ def house_with(aiohttp_client: Any, hasher: Hasher) -> MakeHouse:
         sessions = Breakable(RedisSessions(caller))
         pages = ConsolePages(config.oauth, sessions, registry=registry) if config.oauth.sign_in else None
         app = build(
-            config, clients, tokens, admissions, hasher, registry=registry, clock=clock, caught_up=caught_up,
-            sessions=sessions, pages=pages,
-        )  # fmt: skip
-        server = TestServer(app)
+            config, clients, tokens, admissions, hasher, registry=registry, clock=clock, sessions=sessions, pages=pages
+        )
+        server = ShortServer(app)
         await server.start_server(**RUNNER_OPTIONS)
         http = await aiohttp_client(server, cookie_jar=DummyCookieJar())
         return House(http, clients, tokens, admissions, hasher, registry, sessions, redis)
