@@ -35,6 +35,11 @@ class Admission:
         self._admissions = admissions
         self._throttle = throttle
 
+    @property
+    def accounts_may_add(self) -> bool:
+        """Whether an account may make itself another client."""
+        return self._mode not in ("closed", "token")
+
     async def admit(self, request: web.Request) -> InitialRef | None:
         """
         Decide whether a request may register, before its body is read.
@@ -59,7 +64,7 @@ class Admission:
         Raises:
             Forbidden: Registration is closed, or each takes an initial access token, beside which nobody can log in.
         """
-        if self._mode in ("closed", "token"):
+        if not self.accounts_may_add:
             raise Forbidden(CLOSED)
 
     @asynccontextmanager

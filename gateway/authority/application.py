@@ -17,9 +17,10 @@ from gateway.authority.describe import DescribedClients
 from gateway.authority.desk import Desk
 from gateway.authority.enrolment import Enrolment
 from gateway.authority.hasher import Hasher
+from gateway.authority.holdings import Holdings
 from gateway.authority.identify import ClientAuthentication
 from gateway.authority.introspect import IntrospectionEndpoint
-from gateway.authority.keys import KeysEndpoint
+from gateway.authority.keys import KeyActs, KeysEndpoint
 from gateway.authority.leaks import LeaksEndpoint
 from gateway.authority.metadata import MetadataEndpoint
 from gateway.authority.owner import Ownership
@@ -140,13 +141,19 @@ def build(
     app.router.add_get(f"{prefix}/clients", client.list)
     app.router.add_get(f"{prefix}/clients/{{client_id}}", client.show)
     app.router.add_delete(f"{prefix}/clients/{{client_id}}", client.delete)
-    keys = KeysEndpoint(prefix, clients, enrolment, ownership)
+    key_acts = KeyActs(clients, enrolment)
+    keys = KeysEndpoint(prefix, enrolment, ownership, key_acts)
     app.router.add_get(f"{prefix}/clients/{{client_id}}/keys", keys.list)
     add_post(f"{prefix}/clients/{{client_id}}/keys", keys.add)
     app.router.add_delete(f"{prefix}/clients/{{client_id}}/keys/{{client_key}}", keys.retire)
     if pages is not None:
-        pages.add_to(app, Desk(clients, ownership, acts))
+        holdings = Holdings(clients, tokens, admission, registration, key_acts)
+        pages.add_to(app, Desk(clients, ownership, acts, holdings, caught_up or _nobody))
     return app
+
+
+async def _nobody() -> None:
+    """There is no guard to wait for."""
 
 
 async def _hide_server(_request: web.Request, response: web.StreamResponse) -> None:

@@ -8,8 +8,10 @@ from aiohttp import web
 
 from gateway.authority.account import AccountActs
 from gateway.authority.body import read_form
+from gateway.authority.holdings import Holdings
 from gateway.authority.owner import Ownership
 from gateway.authority.rescue import facts, request_id
+from gateway.authority.settle import CaughtUp
 from gateway.oauth.ports import ClientStore
 
 
@@ -20,6 +22,9 @@ class Desk:
     clients: ClientStore
     ownership: Ownership
     acts: AccountActs
+    holdings: Holdings
+    caught_up: CaughtUp
+    """As in `gateway.authority.settle`."""
 
     async def read_form(self, request: web.Request) -> dict[str, str]:
         """The fields of a form, as `gateway.authority.body.read_form`."""

@@ -14,32 +14,81 @@ from gateway.authority.rescue import facts
 from gateway.errors import InvalidInput, NotFound
 from gateway.oauth.assertions import read_public_key
 from gateway.oauth.ports import ClientStore
+from gateway.oauth.records import Credential
 from gateway.oauth.registration import read_object
+from gateway.oauth.secrets import IssuedKey
 
 _log = logging.getLogger("gateway.authority")
 
 
-class KeysEndpoint:
+class KeyActs:
     """
-    Lists, adds and retires the credentials of a client.
+    Lists, adds and retires the credentials of a client, for whoever proved to own it.
 
     The last one may be retired too: the account can add one; a client without an account ends with it.
     """
 
-    def __init__(self, prefix: str, clients: ClientStore, enrolment: Enrolment, ownership: Ownership) -> None:
-        self._prefix = prefix
+    def __init__(self, clients: ClientStore, enrolment: Enrolment) -> None:
         self._clients = clients
         self._enrolment = enrolment
+
+    async def list(self, client_id: str) -> list[tuple[Credential, int]]:
+        """
+        The live keys, oldest first, each with when it last got a token (ms; 0: never).
+
+        Raises:
+            NotFound: There is no such client.
+            StoreUnavailable: If the store does not answer.
+        """
+        found = await self._clients.find_credentials(client_id)
+        if found is None:
+            raise NotFound("There is no such client")
+        used = await self._clients.last_used([credential.client_key for credential in found[1]])
+        return list(zip(found[1], used, strict=True))
+
+    async def add(self, request: web.Request, client_id: str, *, by: str) -> IssuedKey:
+        """
+        Add a key with a secret.
+
+        Args:
+            request: In whose course.
+            client_id: Whose.
+            by: Who did it, for the log: a client_key, a session, or empty for a password.
+
+        Raises:
+            Conflict: The client has too many.
+            StoreUnavailable: If the store does not answer.
+        """
+        issued = await self._enrolment.add_key(client_id)
+        _log.info("key.added", extra=facts(request, client_id=client_id, client_key=issued.client_key, by=by))
+        return issued
+
+    async def retire(self, request: web.Request, client_id: str, client_key: str, *, end_tokens: bool, by: str) -> None:
+        """
+        Retire a key: no new tokens; with ``end_tokens`` what was issued with it ends too.
+
+        Raises:
+            NotFound: The client has no such key.
+            StoreUnavailable: If the store does not answer.
+        """
+        if not await self._clients.retire_credential(client_id, client_key, end_tokens=end_tokens):
+            raise NotFound("There is no such key")
+        retired = facts(request, client_id=client_id, client_key=client_key, by=by, tokens_ended=int(end_tokens))
+        _log.info("key.retired", extra=retired)
+
+
+class KeysEndpoint:
+    """The credentials of a client, by the account's password or any live key."""
+
+    def __init__(self, prefix: str, enrolment: Enrolment, ownership: Ownership, acts: KeyActs) -> None:
+        self._prefix = prefix
+        self._enrolment = enrolment
         self._ownership = ownership
+        self._acts = acts
 
     async def list(self, request: web.Request) -> web.Response:
         """Answer the live keys, oldest first; times in whole seconds since 1970, null for never; no secrets."""
         _, client_id = await self._ownership.owner_of(request)
-        found = await self._clients.find_credentials(client_id)
-        if found is None:
-            raise NotFound("There is no such client")
-        credentials = found[1]
-        used = await self._clients.last_used([credential.client_key for credential in credentials])
         return answer({"keys": [
             {
                 "client_key": credential.client_key,
@@ -47,7 +96,7 @@ class KeysEndpoint:
                 "last_used": last_used // 1000 or None,
                 "expires": credential.expires_at // 1000 or None,
             }
-            for credential, last_used in zip(credentials, used, strict=True)
+            for credential, last_used in await self._acts.list(client_id)
         ]})  # fmt: skip
 
     async def add(self, request: web.Request) -> web.Response:
@@ -60,8 +109,7 @@ class KeysEndpoint:
             location = f"{self._prefix}/clients/{client_id}/keys/{client_key}"
             document = {"client_id": client_id, "client_key": client_key}
             return answer(document, status=201, headers=((hdrs.LOCATION, location),))
-        issued = await self._enrolment.add_key(client_id)
-        _log.info("key.added", extra=facts(request, client_id=client_id, client_key=issued.client_key, by=owner.by))
+        issued = await self._acts.add(request, client_id, by=owner.by)
         return answer_created(issued, f"{self._prefix}/clients/{client_id}/keys/{issued.client_key}")
 
     async def retire(self, request: web.Request) -> web.Response:
@@ -69,10 +117,7 @@ class KeysEndpoint:
         end_tokens = _end_tokens(request)
         owner, client_id = await self._ownership.owner_of(request)
         client_key = request.match_info["client_key"]
-        if not await self._clients.retire_credential(client_id, client_key, end_tokens=end_tokens):
-            raise NotFound("There is no such key")
-        retired = facts(request, client_id=client_id, client_key=client_key, by=owner.by, tokens_ended=int(end_tokens))
-        _log.info("key.retired", extra=retired)
+        await self._acts.retire(request, client_id, client_key, end_tokens=end_tokens, by=owner.by)
         return answer_empty(204)
 
 

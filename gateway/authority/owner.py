@@ -32,6 +32,16 @@ class Owner:
     by: str
     """The client_key that it came with; empty for a password."""
 
+    def check(self, client_id: str) -> None:
+        """
+        Make sure that a client is one that it may manage.
+
+        Raises:
+            NotFound: The client is unknown or somebody else's: nothing tells which.
+        """
+        if client_id not in self.client_ids:
+            raise NotFound("There is no such client")
+
 
 class Ownership:
     """Authentication and authorization of ``/clients``: HTTP Basic as in RFC 7617, without form-encoding."""
@@ -57,8 +67,7 @@ class Ownership:
             account = await self.prove(request, basic.user, basic.password)
             owner = Owner(account.username, account.client_ids, "")
         client_id = request.match_info["client_id"]
-        if client_id not in owner.client_ids:
-            raise NotFound("There is no such client")
+        owner.check(client_id)
         return owner, client_id
 
     async def account_of(self, request: web.Request) -> Account:

@@ -15,6 +15,7 @@ from gateway.authority.rescue import facts
 from gateway.authority.throttle import Throttle, stranger
 from gateway.config.model import OAuth
 from gateway.errors import AuthenticationRequired
+from gateway.oauth.records import Account
 from gateway.oauth.registration import read_nothing, read_registration
 from gateway.oauth.secrets import IssuedKey
 from gateway.telemetry.metrics import Registry
@@ -58,19 +59,36 @@ class RegistrationEndpoint:
 
     async def handle_attach(self, request: web.Request) -> web.Response:
         """Only further clients: where ``registration_paths`` does not name this path."""
-        self._admission.admit_account()
+        self._admission.admit_account()  # before anybody is asked who he is
         if hdrs.AUTHORIZATION not in request.headers:
             raise AuthenticationRequired(reason="no_credentials")
         return await self._attach(request)
 
     async def _attach(self, request: web.Request) -> web.Response:
         read_nothing(await read_optional_json_bytes(request))
-        account = await self._ownership.account_of(request)
-        return self._created(request, await self._enrolment.attach(account.username, self._scopes))
+        issued = await self.attach(request, await self._ownership.account_of(request))
+        return answer_created(issued, f"{self._clients_path}/{issued.client_id}", pending=self._pending)
 
-    def _created(self, request: web.Request, issued: IssuedKey, token_id: str = "") -> web.Response:
+    async def attach(self, request: web.Request, account: Account) -> IssuedKey:
+        """
+        Make another client of an account, for whoever proved to own it.
+
+        Raises:
+            Forbidden: Registration is closed, or takes an initial access token.
+            Conflict: The account has too many clients.
+            StoreUnavailable: If the store does not answer.
+        """
+        self._admission.admit_account()
+        issued = await self._enrolment.attach(account.username, self._scopes)
+        self._note(request, issued)
+        return issued
+
+    def _note(self, request: web.Request, issued: IssuedKey, token_id: str = "") -> None:
         self._registered.inc()
         log_registered(request, issued, pending=self._pending, token_id=token_id)
+
+    def _created(self, request: web.Request, issued: IssuedKey, token_id: str = "") -> web.Response:
+        self._note(request, issued, token_id)
         return answer_created(issued, f"{self._clients_path}/{issued.client_id}", pending=self._pending)
 
 

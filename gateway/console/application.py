@@ -10,7 +10,8 @@ from aiohttp import web
 from aiohttp_session import get_session, session_middleware
 
 from gateway.config.model import OAuth
-from gateway.console.account import show_account
+from gateway.console.account import AccountPage
+from gateway.console.clients import ClientsPage
 from gateway.console.csrf import check_opened
 from gateway.console.pages import STYLESHEET, fault, stylesheet, templates
 from gateway.console.ports import Desk
@@ -36,30 +37,45 @@ class ConsolePages:
         self._sessions = session_middleware(self._storage)
         self._registry = registry
         self._paths: set[str] = set()
-        self._request_id: Callable[[web.Request], str] = lambda _request: ""
+        self._request_id: Callable[[web.Request], str]
+        self._caught_up: Callable[[], Awaitable[None]]
 
     def add_to(self, app: web.Application, desk: Desk) -> None:
         """Add the pages, which do through the desk what the endpoints do."""
-        self._request_id = desk.request_id
+        self._request_id, self._caught_up = desk.request_id, desk.caught_up
         issuer = self._oauth.issuer
         app[ROOM] = Room(origin(issuer), urlsplit(issuer).netloc, self._places, templates(), self._storage, desk.clients)
         signing = SignInPage(desk, self._registry)
         self.add(app, "GET", self._places.sign_in, signing.show)
         self.add(app, "POST", self._places.sign_in, signing.submit)
         self.add(app, "POST", self._places.sign_out, signing.sign_out)
-        self.add(app, "GET", self._places.account, show_account)
+        account, clients = AccountPage(desk), ClientsPage(desk)
+        place = self._places.account
+        self.add(app, "GET", place, account.show)
+        self.add(app, "POST", f"{place}/password", account.change_password)
+        self.add(app, "POST", f"{place}/sign-out", account.sign_out, ends=True)
+        self.add(app, "POST", f"{place}/clients", clients.add)
+        self.add(app, "GET", f"{place}/client", clients.show)
+        self.add(app, "POST", f"{place}/keys", clients.add_key)
+        self.add(app, "POST", f"{place}/keys/retire", clients.retire_key, ends=True)
+        self.add(app, "POST", f"{place}/tokens/end", clients.end_tokens, ends=True)
         app.router.add_get(self._places.stylesheet, stylesheet)
 
-    def add(self, app: web.Application, method: str, path: str, handler: PageHandler) -> None:
+    def add(self, app: web.Application, method: str, path: str, handler: PageHandler, *, ends: bool = False) -> None:
         """
-        Add a page: its session is loaded before the handler is called and kept after it, and what the handler refuses
-        (`GatewayError`) is shown as a page.
+        Add a page.
+
+        Its session is loaded before the handler is called and kept after it, and what the handler refuses (`GatewayError`) is
+        shown as a page.  Where it ``ends`` something, its answer waits until the guard of this worker knows.
         """
 
         async def loaded(request: web.Request) -> web.StreamResponse:
             check_opened(request)
             await get_session(request)
-            return await handler(request)
+            response = await handler(request)
+            if ends:
+                await self._caught_up()
+            return response
 
         async def framed(request: web.Request) -> web.StreamResponse:
             return await self._sessions(request, loaded)

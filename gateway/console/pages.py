@@ -9,6 +9,7 @@ not send it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,11 @@ _HEADERS: Headers = (
 def templates() -> Environment:
     """The templates: everything that is put in is escaped, and what is missing is an error."""
     loader = FileSystemLoader(_HERE / "templates")
-    return Environment(
+    environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, auto_reload=False, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["when"] = _when
+    return environment
 
 
 def render(
@@ -76,6 +79,11 @@ async def stylesheet(_request: web.Request) -> web.Response:
     """Answer with the stylesheet."""
     headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
     return web.Response(body=_STYLES, content_type="text/css", charset="utf-8", headers=headers)
+
+
+def _when(milliseconds: int) -> str:
+    """A time as people read it."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _policy(form_action: Iterable[str]) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from aiohttp import web
 
-from gateway.oauth.records import Account
+from gateway.oauth.records import Account, Chain, Client, Credential
+from gateway.oauth.secrets import IssuedKey
 
 
 class Accounts(Protocol):
@@ -30,6 +32,59 @@ class Passwords(Protocol):
         """
 
 
+class AccountActs(Protocol):
+    """What is done to an account."""
+
+    async def change_password(self, request: web.Request, account: Account, password: str) -> Account:
+        """
+        Replace the password; all sessions end.
+
+        Raises:
+            Conflict: It was changed meanwhile.
+            TooManyRequests, Overloaded: No password can be hashed soon.
+        """
+
+    async def sign_out(self, request: web.Request, account: Account) -> None:
+        """End all tokens of all clients of the account, and all its sessions."""
+
+
+class Holdings(Protocol):
+    """The clients of an account; `NotFound` for what is not its own."""
+
+    @property
+    def may_add(self) -> bool:
+        """Whether an account may make itself another client here."""
+
+    async def clients(self, account: Account) -> list[Client]:
+        """The clients of an account, oldest first."""
+
+    async def client(self, account: Account, client_id: str) -> Client:
+        """One of them."""
+
+    async def add_client(self, request: web.Request, account: Account) -> IssuedKey:
+        """Make another one."""
+
+    async def keys(self, client: Client) -> list[tuple[Credential, int]]:
+        """The live keys of a client, oldest first, each with when it last got a token (ms; 0: never)."""
+
+    async def add_key(self, request: web.Request, account: Account, client_id: str) -> IssuedKey:
+        """Add a key."""
+
+    async def retire_key(
+        self, request: web.Request, account: Account, client_id: str, client_key: str, *, end_tokens: bool
+    ) -> None:
+        """Retire a key; with ``end_tokens`` what was issued with it ends too."""
+
+    async def chains(self, client: Client) -> list[Chain]:
+        """The chains of a client that live and can be refreshed, the youngest ones first; so many at most."""
+
+    async def end_chain(self, request: web.Request, account: Account, client_id: str, chain_id: str) -> None:
+        """End a chain with its access tokens; one that is over already is no fault."""
+
+    async def end_tokens(self, request: web.Request, account: Account, client_id: str) -> None:
+        """End all tokens of a client."""
+
+
 class Desk(Protocol):
     """What the pages share with the endpoints, so that nothing is decided twice."""
 
@@ -40,6 +95,18 @@ class Desk(Protocol):
     @property
     def ownership(self) -> Passwords:
         """Passwords."""
+
+    @property
+    def acts(self) -> AccountActs:
+        """What is done to an account."""
+
+    @property
+    def holdings(self) -> Holdings:
+        """Its clients."""
+
+    @property
+    def caught_up(self) -> Callable[[], Awaitable[None]]:
+        """Awaited before an answer says that something has ended."""
 
     async def read_form(self, request: web.Request) -> dict[str, str]:
         """

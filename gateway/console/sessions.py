@@ -17,10 +17,10 @@ from aiohttp import hdrs, web
 from aiohttp_session import AbstractStorage, Session
 
 from gateway.config.model import OAuth
-from gateway.console.identity import ENTROPY, digest_session, is_session, mint_session
+from gateway.console.identity import ENTROPY, digest_session, is_session, mint_session, proof_of
 from gateway.cookies import find_cookie, session_cookie
 from gateway.oauth.ports import SessionStore
-from gateway.oauth.records import SignIn
+from gateway.oauth.records import Account, SignIn
 from gateway.oauth.tokens import raw, text
 
 MAX_SESSIONS = 20
@@ -87,6 +87,16 @@ class Storage(AbstractStorage):
         """
         if not session.new and not session.empty:
             await self._store.end_session(self.sign_in_of(session))
+
+    async def sessions_of(self, account: Account) -> list[SignIn]:
+        """
+        The sessions in which an account is signed in, oldest first.
+
+        Raises:
+            StoreUnavailable: If the store does not answer.
+        """
+        proof = proof_of(account.password_hash)
+        return [session for session in await self._store.sessions_of(account.username) if session.proof == proof]
 
     def mint(self) -> str:
         """A session id that nobody had before."""

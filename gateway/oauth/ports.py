@@ -239,6 +239,12 @@ class TokenStore(Protocol):
     async def revoke_refresh(self, client_id: str, ref: RefreshRef) -> bool:
         """End the chain and its access tokens if it is the client's, whichever token of the chain was presented."""
 
+    async def revoke_chain(self, client_id: str, chain_id: str) -> bool:
+        """The same by the chain's id; False also for a string that is none."""
+
+    async def find_chains(self, client_id: str, *, at_most: int) -> list[Chain]:
+        """Chains of a client that have a refresh token whose time has not come, those first that live longest."""
+
     async def end_leaked_chain(self, ref: RefreshRef) -> str | None:
         """
         End the chain and its access tokens, whoever's it is, if this is its present or its last refresh token.

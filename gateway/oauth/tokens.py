@@ -51,6 +51,7 @@ _MANAGER = re.compile(rb"gwm_[a-z2-7]{3}[A-Za-z0-9_-]{65}[0-9A-Za-z]{6}")
 _INITIAL = re.compile(rb"gwi_[a-z2-7]{3}[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}")
 _CLIENT_ID = re.compile(r"gwc_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
 _CLIENT_KEY = re.compile(r"gwk_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
+_CHAIN_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _CLIENT_ID_OR_KEY = re.compile(r"gw[ck]_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
 
 
@@ -216,6 +217,11 @@ def is_client_id(value: str) -> bool:
 def is_client_key(value: str) -> bool:
     """Whether a string has the form of a client key."""
     return _CLIENT_KEY.fullmatch(value) is not None
+
+
+def is_chain_id(value: str) -> bool:
+    """Whether a string has the form of a chain id."""
+    return _CHAIN_ID.fullmatch(value) is not None
 
 
 def digest_access(token: bytes) -> bytes:

@@ -6,7 +6,7 @@ from hmac import compare_digest
 
 from gateway.oauth.ports import Issued, NewTokens, Refreshed, RefreshOutcome
 from gateway.oauth.records import AccessToken, Chain, Client
-from gateway.oauth.tokens import AccessRef, RefreshRef, raw
+from gateway.oauth.tokens import AccessRef, RefreshRef, is_chain_id, is_client_id, raw, text
 from gateway.store import codec
 from gateway.store.caller import Caller
 from gateway.store.clients import read_clock
@@ -15,6 +15,7 @@ from gateway.store.resp import Word
 from gateway.store.script import Script, answering
 
 _END_LEAKED_CHAIN = Script("end_leaked_chain")
+_FIND_CHAINS = Script("find_chains")
 _FIND_WITH_CLIENT = Script("find_with_client")
 _ISSUE = Script("issue")
 _REFRESH = Script("refresh")
@@ -106,11 +107,25 @@ class RedisTokens:
 
     async def revoke_refresh(self, client_id: str, ref: RefreshRef) -> bool:
         """End the chain and its access tokens if it is the client's, whichever token of the chain was presented."""
-        if client_id[4:7] != ref.partition:
+        return client_id[4:7] == ref.partition and await self.revoke_chain(client_id, ref.chain_id)
+
+    async def revoke_chain(self, client_id: str, chain_id: str) -> bool:
+        """The same by the chain's id; False also for a string that is none."""
+        if not is_client_id(client_id) or not is_chain_id(chain_id):
             return False
-        keys = [self._keys.chain(ref.partition, ref.chain_id), self._keys.live_chains(client_id)]
-        args: list[Word] = [codec.shorten(client_id), raw(ref.chain_id), self._keys.tokens(ref.partition)]
+        partition = client_id[4:7]
+        keys = [self._keys.chain(partition, chain_id), self._keys.live_chains(client_id)]
+        args: list[Word] = [codec.shorten(client_id), raw(chain_id), self._keys.tokens(partition)]
         return bool(await _REVOKE_CHAIN(self._caller, keys, args) == 1)
+
+    async def find_chains(self, client_id: str, *, at_most: int) -> list[Chain]:
+        """Chains of a client that have a refresh token whose time has not come, those first that live longest."""
+        partition = client_id[4:7]
+        args: list[Word] = [at_most, self._keys.chains(partition)]
+        found = await _FIND_CHAINS(self._caller, [self._keys.live_chains(client_id)], args)
+        with answering("find_chains"):
+            pairs = zip(found[::2], found[1::2], strict=True)
+            return [codec.decode_chain(value, partition, text(chain_id)) for chain_id, value in pairs]
 
     async def end_leaked_chain(self, ref: RefreshRef) -> str | None:
         """

@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from gateway.authority.application import RUNNER_OPTIONS, build
 from gateway.authority.hasher import Hasher
 from gateway.authority.operators import add_client
+from gateway.authority.settle import CaughtUp
 from gateway.authority.short import ShortCuts
 from gateway.config.model import Config
 from gateway.console.application import ConsolePages
@@ -164,7 +165,9 @@ def hasher() -> Iterator[Hasher]:
 def house_with(aiohttp_client: Any, hasher: Hasher) -> MakeHouse:
     """Makes a house with other ``oauth`` settings, on fakeredis unless it is told otherwise."""
 
-    async def make(redis: Redis | None = None, clock: Callable[[], float] = time.monotonic, **oauth: Any) -> House:
+    async def make(
+        redis: Redis | None = None, clock: Callable[[], float] = time.monotonic, caught_up: CaughtUp | None = None, **oauth: Any
+    ) -> House:
         config = Config.model_validate({"oauth": {"registration": "open", **oauth}})
         redis = redis or fake_redis()
         caller = RedisCaller(redis)
@@ -173,8 +176,9 @@ def house_with(aiohttp_client: Any, hasher: Hasher) -> MakeHouse:
         sessions = Breakable(RedisSessions(caller))
         pages = ConsolePages(config.oauth, sessions, registry=registry) if config.oauth.sign_in else None
         app = build(
-            config, clients, tokens, admissions, hasher, registry=registry, clock=clock, sessions=sessions, pages=pages
-        )
+            config, clients, tokens, admissions, hasher, registry=registry, clock=clock, caught_up=caught_up,
+            sessions=sessions, pages=pages,
+        )  # fmt: skip
         server = ShortServer(app)
         await server.start_server(**RUNNER_OPTIONS)
         http = await aiohttp_client(server, cookie_jar=DummyCookieJar())

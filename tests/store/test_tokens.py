@@ -13,6 +13,7 @@ import pytest
 from gateway.oauth.ports import Issued, NewTokens, RefreshOutcome
 from gateway.oauth.tokens import AccessRef, RefreshRef, SecretRef, raw
 from gateway.store.keys import Keys
+from tests.store.shift import pass_time
 from tests.store.stores import (
     DAY,
     HOUR,
@@ -512,3 +513,34 @@ async def test_the_clock_is_the_stores(stores: Stores) -> None:
     first = await stores.tokens.now_ms()
     assert first > 1_700_000_000_000
     assert await stores.clients.now_ms() >= first
+
+
+async def test_the_chains_of_a_client_are_found_those_first_that_live_longest(stores: Stores) -> None:
+    """So many at most, nobody else's, and none whose time has come."""
+    me, other = await register(stores, "abc"), await register(stores, "abc")
+    short = await issue(stores, me, refresh_ttl_ms=HOUR, access_ttl_ms=HOUR)
+    pairs = [await issue(stores, me, refresh_ttl_ms=DAY + number * HOUR, scopes=frozenset({"a", "b"})) for number in range(3)]
+    await issue(stores, other)
+    expected = [pair.refresh.chain_id for pair in reversed(pairs) if pair.refresh]
+    found = await stores.tokens.find_chains(me.id, at_most=3)
+    assert [chain.chain_id for chain in found] == expected
+    assert {(chain.client_id, chain.client_key, chain.scopes) for chain in found} == {(me.id, me.key, frozenset({"a", "b"}))}
+    assert short.refresh is not None
+    assert [chain.chain_id for chain in await stores.tokens.find_chains(me.id, at_most=9)] == [*expected, short.refresh.chain_id]
+    await pass_time(stores.redis, HOUR)
+    assert [chain.chain_id for chain in await stores.tokens.find_chains(me.id, at_most=9)] == expected
+
+
+async def test_a_chain_is_ended_by_its_id_by_its_client_alone(stores: Stores) -> None:
+    """What is no id ends nothing and is no fault."""
+    me, other = await register(stores, "abc"), await register(stores, "abc")
+    pair = await issue(stores, me)
+    assert pair.refresh is not None
+    chain_id = pair.refresh.chain_id
+    for client_id, said in ((other.id, chain_id), (me.id, "x"), (me.id, chain_id + "A"), (me.id, "{" * 22), ("x", chain_id)):
+        assert not await stores.tokens.revoke_chain(client_id, said)
+    assert await lives(stores, pair.access)
+    assert await stores.tokens.revoke_chain(me.id, chain_id)
+    assert not await stores.tokens.revoke_chain(me.id, chain_id)
+    assert not await lives(stores, pair.access)
+    assert await stores.tokens.find_chains(me.id, at_most=9) == []
