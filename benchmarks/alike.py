@@ -23,6 +23,7 @@ from gateway.authority.operators import add_client
 from gateway.config.model import Config
 from gateway.oauth.tokens import mint_client_id, mint_client_key, mint_secret
 from gateway.store.admissions import RedisAdmissions
+from gateway.store.authorizations import RedisAuthorizations
 from gateway.store.clients import RedisClients
 from gateway.store.dial import Address
 from gateway.store.handshake import Login
@@ -42,7 +43,8 @@ async def main(rounds: int) -> None:
     await wire.start()
     clients, tokens, admissions = RedisClients(wire, "gw"), RedisTokens(wire, "gw"), RedisAdmissions(wire, "gw")
     config = Config.model_validate({"oauth": {"attempts": UNLIMITED}})
-    runner = web.AppRunner(build(config, clients, tokens, admissions, hasher, registry=Registry()), **RUNNER_OPTIONS)
+    application = build(config, clients, tokens, admissions, RedisAuthorizations(wire, "gw"), hasher, registry=Registry())
+    runner = web.AppRunner(application, **RUNNER_OPTIONS)
     try:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

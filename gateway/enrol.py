@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gateway.authority.enrolment import CodeFlow
 from gateway.authority.hasher import Hasher
 from gateway.authority.operators import add_client
 from gateway.config.model import Config
 from gateway.errors import InvalidInput
 from gateway.modes import answers, check_trust, reach
+from gateway.oauth.client_metadata import read_redirect_uris
 from gateway.store.admissions import RedisAdmissions
 from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
@@ -33,7 +35,8 @@ class Desk:
 
 
 def enrol(
-    config: Config, username: str | None, password: str | None, scopes: frozenset[str], permissions: frozenset[str]
+    config: Config, username: str | None, password: str | None, scopes: frozenset[str], permissions: frozenset[str],
+    redirect_uris: Sequence[str] = (), *, public: bool = False,
 ) -> dict[str, str]:
     """
     Make a client and return what is shown of it once.
@@ -46,9 +49,15 @@ def enrol(
     if strangers:
         raise InvalidInput(f"oauth.scopes does not define {strangers}")
 
+    if (redirect_uris or public) and not config.oauth.sign_in:
+        raise InvalidInput("oauth.sign_in is off, so there are no authorization codes")
+    if public and not redirect_uris:
+        raise InvalidInput("a public client needs --redirect-uri: it can have nothing but authorization codes")
+    flow = CodeFlow(read_redirect_uris(list(redirect_uris)), public=public)
+
     async def act(desk: Desk) -> dict[str, str]:
         return asdict(await add_client(
-            desk.clients, desk.hasher, username=username, password=password, scopes=scopes, permissions=permissions
+            desk.clients, desk.hasher, username=username, password=password, scopes=scopes, permissions=permissions, flow=flow
         ))  # fmt: skip
 
     return operate(config, act)

@@ -392,6 +392,29 @@ class UnsupportedGrantType(OAuthError):
     title = "The grant type is not supported"
 
 
+class UnsupportedResponseType(OAuthError):
+    """RFC 6749 section 4.1.2.1 unsupported_response_type."""
+
+    code = "unsupported_response_type"
+    title = "The response type is not supported"
+
+
+class AccessDenied(OAuthError):
+    """RFC 6749 section 4.1.2.1 access_denied."""
+
+    status = 403
+    code = "access_denied"
+    title = "The request was denied"
+
+
+class UnsafeRedirect(GatewayError):
+    """An authorization request that can't be answered by a redirect (RFC 6749 section 4.1.2.1): a page says so."""
+
+    status = 400
+    code = "unsafe_redirect"
+    title = "This sign-in request can't be answered"
+
+
 class InvalidScope(OAuthError):
     """RFC 6749 section 5.2 invalid_scope."""
 

@@ -39,6 +39,11 @@ def add_commands(actions: argparse._SubParsersAction[argparse.ArgumentParser], a
     add.add_argument("--scopes", default="", help="all that it may be granted, separated by spaces")
     add.add_argument("--permissions", default="", help="introspect:any, to introspect tokens of other clients")
 
+    add.add_argument(
+        "--redirect-uri", action="append", default=[], metavar="URI", help="where authorization codes may go; may be repeated"
+    )
+    add.add_argument("--public", action="store_true", help="an app that can't keep a secret, so it gets none")
+
     initial = command("initial-access-token", "make a token with which one may register where registration is `token`", _initial)
     initial.add_argument("--uses", type=int, default=1, help="registrations that it is good for (default %(default)s)")
     initial.add_argument("--ttl", default="7d", help="how long it is good, like 12h or 30d (default %(default)s)")
@@ -54,7 +59,8 @@ def _add(config: Config, arguments: argparse.Namespace) -> object:
     from gateway.enrol import enrol
 
     scopes, permissions = frozenset(arguments.scopes.split()), frozenset(arguments.permissions.split())
-    return enrol(config, arguments.username, _line() if arguments.password else None, scopes, permissions)
+    password = _line() if arguments.password else None
+    return enrol(config, arguments.username, password, scopes, permissions, arguments.redirect_uri, public=arguments.public)
 
 
 def _initial(config: Config, arguments: argparse.Namespace) -> object:

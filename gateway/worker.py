@@ -29,6 +29,7 @@ from gateway.ops.channel import WorkerEnd
 from gateway.ops.stopping import Stop
 from gateway.routing import Router
 from gateway.store.admissions import RedisAdmissions
+from gateway.store.authorizations import RedisAuthorizations
 from gateway.store.clients import RedisClients
 from gateway.store.connect import connect
 from gateway.store.dial import find_address
@@ -66,10 +67,11 @@ class Worker:
         self._wire = Wire(address, login, timeout=timeout, registry=registry)
         clients, tokens = RedisClients(self._wire, store.prefix), RedisTokens(self._wire, store.prefix)
         admissions = RedisAdmissions(self._wire, store.prefix)
+        authorizations = RedisAuthorizations(self._wire, store.prefix)
         sessions = RedisSessions(self._wire, store.prefix)
         application = build(
-            config, clients, tokens, admissions, self._hasher, registry=registry, caught_up=self._link.caught_up,
-            sessions=sessions, pages=_pages(config, sessions, registry),
+            config, clients, tokens, admissions, authorizations, self._hasher, registry=registry,
+            caught_up=self._link.caught_up, sessions=sessions, pages=_pages(config, sessions, registry),
         )  # fmt: skip
         self._short_cuts = ShortCuts(application)
         self._authority = web.AppRunner(application, handle_signals=False, shutdown_timeout=1, **RUNNER_OPTIONS)

@@ -8,6 +8,7 @@ from gateway.authority.application import build
 from gateway.authority.hasher import Hasher
 from gateway.config.model import Config
 from gateway.store.admissions import RedisAdmissions
+from gateway.store.authorizations import RedisAuthorizations
 from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
 from gateway.store.tokens import RedisTokens
@@ -16,13 +17,14 @@ from tests.servers import fake_redis
 
 
 async def served() -> set[tuple[str, str]]:
-    """Method and path of each, with registration open; HEAD follows GET."""
+    """Method and path of each, with registration open and sign-in; HEAD follows GET."""
     redis, hasher = fake_redis(), Hasher()
     caller = RedisCaller(redis)
-    config = Config.model_validate({"oauth": {"registration": "open"}})
+    config = Config.model_validate({"oauth": {"registration": "open", "sign_in": True}})
     try:
         stores = RedisClients(caller, "gw"), RedisTokens(caller, "gw"), RedisAdmissions(caller, "gw")
-        application = build(config, *stores, hasher, registry=Registry())
+        authorizations = RedisAuthorizations(caller, "gw")
+        application = build(config, *stores, authorizations, hasher, registry=Registry())
     finally:
         hasher.close()
         await redis.aclose()

@@ -33,7 +33,7 @@ from tests.servers import ValkeyServer
 
 ROOT = Path(__file__).parent.parent
 DOC = (ROOT / "docs" / "http.md").read_text()
-CLIENTS = (ROOT / "docs" / "clients.md").read_text()
+CLIENTS = (ROOT / "docs" / "clients.md").read_text() + (ROOT / "docs" / "sign-in.md").read_text()
 ADRS = sorted((ROOT / "docs" / "adr").glob("*.md"))
 KIB = 1024
 LISTEN = Config().listen

@@ -64,7 +64,7 @@ async def test_it_has_every_endpoint_and_no_other() -> None:
 def gateway(tmp_path: Path):  # type: ignore[no-untyped-def]
     with Origin().running() as origin:
         config = {
-            "oauth": {"scopes": {"read": "Read."}, "default_scopes": ["read"]},
+            "oauth": {"scopes": {"read": "Read."}, "default_scopes": ["read"], "sign_in": True},
             "upstreams": {"legacy": {"targets": [f"http://127.0.0.1:{origin.port}"]}},
             "routes": [{"path": "/v1/resource", "upstream": "legacy"}],
         }

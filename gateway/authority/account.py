@@ -16,7 +16,7 @@ from gateway.authority.rescue import facts
 from gateway.authority.throttle import Throttle, stranger
 from gateway.errors import Conflict, InvalidInput
 from gateway.oauth.accounts import read_password
-from gateway.oauth.ports import ClientStore, SessionStore
+from gateway.oauth.ports import AuthorizationStore, ClientStore, SessionStore
 from gateway.oauth.records import Account
 from gateway.oauth.registration import read_object
 
@@ -30,10 +30,12 @@ class AccountActs:
     """What is done to an account, for whoever proved to own it.  Each of these can be repeated after a failure half-way."""
 
     def __init__(
-        self, clients: ClientStore, hasher: Hasher, throttle: Throttle, sessions: SessionStore | None
-    ) -> None:
+        self, clients: ClientStore, authorizations: AuthorizationStore, hasher: Hasher, throttle: Throttle,
+        sessions: SessionStore | None,
+    ) -> None:  # fmt: skip
         """``sessions``: None where nobody can sign in."""
         self._clients = clients
+        self._authorizations = authorizations
         self._hasher = hasher
         self._throttle = throttle
         self._sessions = sessions
@@ -56,9 +58,14 @@ class AccountActs:
         return replace(account, password_hash=hashed)
 
     async def sign_out(self, request: web.Request, account: Account) -> None:
-        """End all tokens of all clients of the account, and all its sessions; keys stay, and get new tokens."""
+        """
+        End all tokens of all clients of the account, those that other clients have on its behalf, and all its sessions.
+
+        Keys and consents stay, and get new tokens.
+        """
         for client_id in account.client_ids:
             await self._clients.change_client(client_id, end_tokens=True)
+        await self._end_consents(account, forget=False)
         await self._end_sessions(account)
         _log.info("account.signed_out", extra=facts(request, username=account.username, clients=len(account.client_ids)))
 
@@ -75,6 +82,7 @@ class AccountActs:
             for client_id in found.client_ids if found is not None else ():
                 await self._clients.delete_client(client_id)
                 await self._clients.unlink_client(account.username, client_id)
+            await self._end_consents(account, forget=True)
             await self._end_sessions(account)
             if await self._clients.delete_account(account.username):
                 _log.info("account.deleted", extra=facts(request, username=account.username))
@@ -84,6 +92,10 @@ class AccountActs:
     async def _end_sessions(self, account: Account) -> None:
         if self._sessions is not None:
             await self._sessions.end_sessions(account.username)
+
+    async def _end_consents(self, account: Account, *, forget: bool) -> None:
+        for consent, _ in await self._authorizations.consents(account):
+            await self._authorizations.end_consent(account, consent.client_id, forget=forget)
 
 
 class AccountEndpoint:

@@ -13,6 +13,7 @@ from gateway.authority.account import AccountActs, AccountEndpoint
 from gateway.authority.admission import Admission, Probation
 from gateway.authority.body import MAX_BODY
 from gateway.authority.clients import ClientEndpoint
+from gateway.authority.consents import ConsentsEndpoint
 from gateway.authority.describe import DescribedClients
 from gateway.authority.desk import Desk
 from gateway.authority.enrolment import Enrolment
@@ -35,7 +36,7 @@ from gateway.authority.token import TokenEndpoint
 from gateway.config.model import Config
 from gateway.errors import GatewayError
 from gateway.oauth.metadata import endpoint_url, metadata_path
-from gateway.oauth.ports import AdmissionStore, ClientStore, SessionStore, TokenStore
+from gateway.oauth.ports import AdmissionStore, AuthorizationStore, ClientStore, SessionStore, TokenStore
 from gateway.oauth.resources import WELL_KNOWN
 from gateway.telemetry.metrics import Registry
 
@@ -61,7 +62,8 @@ class Pages(Protocol):
 
 
 def build(
-    config: Config, clients: ClientStore, tokens: TokenStore, admissions: AdmissionStore, hasher: Hasher, *,
+    config: Config, clients: ClientStore, tokens: TokenStore, admissions: AdmissionStore,
+    authorizations: AuthorizationStore, hasher: Hasher, *,
     registry: Registry, entropy: Callable[[int], bytes] = os.urandom, clock: Callable[[], float] = time.monotonic,
     caught_up: CaughtUp | None = None, sessions: SessionStore | None = None, pages: Pages | None = None,
 ) -> web.Application:
@@ -73,6 +75,7 @@ def build(
         clients: Where accounts, clients and credentials are.
         tokens: Where tokens are.
         admissions: Where initial access tokens are, and who waits for the operator.
+        authorizations: Where authorization codes and consents are.
         hasher: Closed by whoever made it.
         registry: Where the endpoints count.
         entropy: Gives random bytes.
@@ -99,8 +102,10 @@ def build(
     throttle = Throttle(oauth.attempts, key=os.urandom(16), clock=clock, registry=registry)
     token_endpoint = endpoint_url(oauth.issuer, prefix, "token")
     audiences = frozenset((oauth.issuer, token_endpoint) if oauth.assertion_for_token_endpoint else (oauth.issuer,))
-    authenticate = ClientAuthentication(clients, throttle, post=oauth.client_secret_post, audiences=audiences)
-    token = TokenEndpoint(oauth, authenticate, clients, tokens, registry=registry, entropy=entropy)
+    authenticate = ClientAuthentication(
+        clients, throttle, post=oauth.client_secret_post, public=oauth.sign_in, audiences=audiences
+    )
+    token = TokenEndpoint(oauth, authenticate, clients, tokens, authorizations, registry=registry, entropy=entropy)
     add_post = app.router.add_post
     introspection = IntrospectionEndpoint(oauth.issuer, authenticate, tokens)
     revocation = RevocationEndpoint(authenticate, tokens)
@@ -126,12 +131,16 @@ def build(
     app.router.add_put(f"{prefix}/oauth/register/{{client_id}}", described.replace)
     app.router.add_delete(f"{prefix}/oauth/register/{{client_id}}", described.delete)
     ownership = Ownership(clients, hasher, throttle)
-    acts = AccountActs(clients, hasher, throttle, sessions)
+    acts = AccountActs(clients, authorizations, hasher, throttle, sessions)
     account = AccountEndpoint(clients, ownership, acts)
     app.router.add_get(f"{prefix}/oauth/account", account.show)
     app.router.add_delete(f"{prefix}/oauth/account", account.delete)
     app.router.add_put(f"{prefix}/oauth/account/password", account.change_password)
     add_post(f"{prefix}/oauth/account/sign-out", account.sign_out)
+    if oauth.sign_in:
+        consents = ConsentsEndpoint(clients, authorizations, ownership)
+        app.router.add_get(f"{prefix}/oauth/account/consents", consents.list)
+        app.router.add_delete(f"{prefix}/oauth/account/consents/{{client_id}}", consents.revoke)
     registration = RegistrationEndpoint(oauth, admission, enrolment, ownership, throttle, registry)
     for name in dict.fromkeys(oauth.registration_paths):
         add_post(f"{prefix}/{name}", registration.handle)
@@ -148,7 +157,7 @@ def build(
     app.router.add_delete(f"{prefix}/clients/{{client_id}}/keys/{{client_key}}", keys.retire)
     if pages is not None:
         holdings = Holdings(clients, tokens, admission, registration, key_acts)
-        pages.add_to(app, Desk(clients, ownership, acts, holdings, caught_up or _nobody))
+        pages.add_to(app, Desk(clients, ownership, acts, authorizations, holdings, caught_up or _nobody))
     return app
 
 

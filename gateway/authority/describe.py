@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from gateway.authority.admission import Admission
 from gateway.authority.answers import PENDING, answer, answer_empty
 from gateway.authority.body import read_json_bytes
-from gateway.authority.enrolment import Enrolment
+from gateway.authority.enrolment import CodeFlow, Enrolment
 from gateway.authority.register import log_registered
 from gateway.authority.rescue import facts
 from gateway.authority.throttle import Throttle
@@ -19,9 +19,9 @@ from gateway.config.model import OAuth
 from gateway.errors import InvalidClientMetadata, InvalidRegistrationToken, TokenRefused
 from gateway.guard.attempts import Kind
 from gateway.guard.bearer import bearer
-from gateway.oauth.client_metadata import Offer, public_keys, read_client_metadata, read_replacement
+from gateway.oauth.client_metadata import Offer, public_keys, read_client_metadata, read_replacement, redirect_uris
 from gateway.oauth.grants import grant_types
-from gateway.oauth.metadata import auth_methods, endpoint_url
+from gateway.oauth.metadata import NONE, auth_methods, endpoint_url
 from gateway.oauth.ports import ClientStore
 from gateway.oauth.records import Client, Credential, Registration
 from gateway.oauth.scopes import parse_scope
@@ -49,8 +49,8 @@ class DescribedClients:
         self._pending = oauth.registration == "approval"
         self._url = endpoint_url(oauth.issuer, oauth.prefix, "register")
         self._offer = Offer(
-            grant_types(refresh=oauth.refresh_for_client_credentials),
-            auth_methods(client_secret_post=oauth.client_secret_post),
+            grant_types(refresh=oauth.refresh_for_client_credentials, sign_in=oauth.sign_in),
+            (*auth_methods(client_secret_post=oauth.client_secret_post), *((NONE,) if oauth.sign_in else ())),
             frozenset(oauth.default_scopes),
         )
         self._clients = clients
@@ -65,8 +65,9 @@ class DescribedClients:
         self._throttle.register(request)
         async with self._admission.paid(paid_with):
             issued, token = await self._enrolment.describe(
-                _scopes(metadata), _grants(metadata), orjson.dumps(metadata), public_keys(metadata)
-            )
+                _scopes(metadata), _grants(metadata), orjson.dumps(metadata), public_keys(metadata),
+                flow=CodeFlow(redirect_uris(metadata), public=_is_public(metadata)),
+            )  # fmt: skip
         self._registered.inc()
         log_registered(request, issued, pending=self._pending, token_id=paid_with.token_id if paid_with else "")
         secret: dict[str, object] = {}
@@ -93,9 +94,13 @@ class DescribedClients:
             await read_json_bytes(request), self._offer, client.client_id,
             lambda secret: find_match(credentials, secret) is not None,
         )  # fmt: skip
+        if _is_public(metadata) != client.public:
+            raise InvalidClientMetadata("token_endpoint_auth_method: a client that can't keep a secret can't become another one")
         await self._replace_keys(client.client_id, credentials, public_keys(metadata))
         scopes = _scopes(metadata) | (client.scopes - self._offer.scopes)
-        changed = await self._clients.change_client(client.client_id, scopes=scopes, grants=_grants(metadata))
+        changed = await self._clients.change_client(
+            client.client_id, scopes=scopes, grants=_grants(metadata), redirect_uris=redirect_uris(metadata)
+        )
         saved = Registration(client.client_id, registration.manager_digest, orjson.dumps(metadata))
         if changed is None or not await self._clients.save_registration(saved):
             raise InvalidRegistrationToken(sent=True, reason="deleted_meanwhile")
@@ -171,6 +176,10 @@ class DescribedClients:
 
 def _scopes(metadata: dict[str, object]) -> frozenset[str]:
     return parse_scope(str(metadata["scope"])) if "scope" in metadata else _NONE
+
+
+def _is_public(metadata: dict[str, object]) -> bool:
+    return metadata["token_endpoint_auth_method"] == NONE
 
 
 def _grants(metadata: dict[str, object]) -> frozenset[str]:

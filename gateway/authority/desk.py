@@ -12,7 +12,7 @@ from gateway.authority.holdings import Holdings
 from gateway.authority.owner import Ownership
 from gateway.authority.rescue import facts, request_id
 from gateway.authority.settle import CaughtUp
-from gateway.oauth.ports import ClientStore
+from gateway.oauth.ports import AuthorizationStore, ClientStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Desk:
     clients: ClientStore
     ownership: Ownership
     acts: AccountActs
+    authorizations: AuthorizationStore
     holdings: Holdings
     caught_up: CaughtUp
     """As in `gateway.authority.settle`."""

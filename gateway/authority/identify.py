@@ -65,16 +65,19 @@ async def _look_up(clients: ClientStore, user: str) -> tuple[Client | None, list
 class ClientAuthentication:
     """Client authentication of the OAuth endpoints: HTTP Basic, a signed JWT, and the form where the configuration allows it."""
 
-    def __init__(self, clients: ClientStore, throttle: Throttle, *, post: bool, audiences: frozenset[str]) -> None:
-        """``audiences``: what may stand in the ``aud`` of a signed JWT."""
+    def __init__(self, clients: ClientStore, throttle: Throttle, *, post: bool, public: bool, audiences: frozenset[str]) -> None:
+        """``post``, ``public``: whether those methods are on.  ``audiences``: what may stand in the ``aud`` of a signed JWT."""
+        self._public = public
         self._clients = clients
         self._throttle = throttle
         self._post = post
         self._audiences = audiences
 
-    async def __call__(self, request: web.Request, form: dict[str, str]) -> Caller:
+    async def __call__(self, request: web.Request, form: dict[str, str], *, public: bool = False) -> Caller:
         """
         Authenticate the caller of an OAuth endpoint.
+
+        With ``public`` a client that can't keep a secret may say who it is and no more (RFC 6749 section 3.2.1).
 
         Raises:
             InvalidRequest: If it uses two methods at once, or names another client in the form.
@@ -83,24 +86,35 @@ class ClientAuthentication:
             TooManyRequests: If it failed too often.
             StoreUnavailable: If the store does not answer.
         """
-        caller = await self._caller(request, form)
+        caller = await self._caller(request, form, public=public and self._public)
         if caller.client.pending:
             raise PendingClient
         return caller
 
-    async def _caller(self, request: web.Request, form: dict[str, str]) -> Caller:
+    async def _caller(self, request: web.Request, form: dict[str, str], *, public: bool) -> Caller:
         headers = request.headers.getall(hdrs.AUTHORIZATION, ())
         in_form = "client_secret" in form or "client_assertion" in form
         if len(headers) > 1 or (headers and in_form) or ("client_secret" in form and "client_assertion" in form):
             raise InvalidRequest("Authenticate in one way, once")
         if "client_assertion" in form:
             return await self._by_assertion(request, form)
+        if public and not headers and not in_form and "client_id" in form:
+            return await self._by_name(request, form["client_id"])
         user, secret = self._from_form(form) if not headers else _from_header(headers[0])
         async with self._throttle.attempt(request, Kind.CLIENT, user, secret):
             caller = await identify(self._clients, user, secret)
         if form.get("client_id", user) not in (user, caller.client.client_id):
             raise InvalidRequest("client_id names another client")
         return caller
+
+    async def _by_name(self, request: web.Request, client_id: str) -> Caller:
+        """Find a public client; any other has to authenticate, and is one answer with one that is unknown."""
+        async with self._throttle.attempt(request, Kind.CLIENT, client_id, ""):
+            client = await self._clients.find_client(client_id)
+            if client is None or not client.public or not client.keys:
+                raise InvalidClient("no_credentials")
+            _refuse_disabled(client)
+        return Caller(client, client.keys[0])
 
     async def _by_assertion(self, request: web.Request, form: dict[str, str]) -> Caller:
         """

@@ -11,7 +11,7 @@ from gateway.authority.body import read_optional_json_bytes
 from gateway.authority.enrolment import Enrolment
 from gateway.authority.owner import Ownership
 from gateway.authority.rescue import facts
-from gateway.errors import InvalidInput, NotFound
+from gateway.errors import Conflict, InvalidInput, NotFound
 from gateway.oauth.assertions import read_public_key
 from gateway.oauth.ports import ClientStore
 from gateway.oauth.records import Credential
@@ -46,6 +46,18 @@ class KeyActs:
         used = await self._clients.last_used([credential.client_key for credential in found[1]])
         return list(zip(found[1], used, strict=True))
 
+    async def refuse_public(self, client_id: str) -> None:
+        """
+        Make sure that a client can have further keys.
+
+        Raises:
+            Conflict: It can't keep a secret (RFC 6749 section 2.1).
+            StoreUnavailable: If the store does not answer.
+        """
+        client = await self._clients.find_client(client_id)
+        if client is not None and client.public:
+            raise Conflict("A client that can't keep a secret has no keys to add")
+
     async def add(self, request: web.Request, client_id: str, *, by: str) -> IssuedKey:
         """
         Add a key with a secret.
@@ -56,9 +68,10 @@ class KeyActs:
             by: Who did it, for the log: a client_key, a session, or empty for a password.
 
         Raises:
-            Conflict: The client has too many.
+            Conflict: The client has too many, or can't keep a secret.
             StoreUnavailable: If the store does not answer.
         """
+        await self.refuse_public(client_id)
         issued = await self._enrolment.add_key(client_id)
         _log.info("key.added", extra=facts(request, client_id=client_id, client_key=issued.client_key, by=by))
         return issued
@@ -103,6 +116,7 @@ class KeysEndpoint:
         """Add a key; its secret is shown in this answer only.  With ``{"jwk": …}`` it is a public key, and there is no secret."""
         jwk = _read_jwk(await read_optional_json_bytes(request))
         owner, client_id = await self._ownership.owner_of(request)
+        await self._acts.refuse_public(client_id)
         if jwk is not None:
             client_key = await self._enrolment.add_public_key(client_id, jwk)
             _log.info("key.added", extra=facts(request, client_id=client_id, client_key=client_key, by=owner.by, public_key=1))

@@ -16,10 +16,11 @@ class MetadataEndpoint:
     def __init__(self, oauth: OAuth) -> None:
         self._body = orjson.dumps(metadata(
             oauth.issuer, oauth.prefix,
-            grant_types=grant_types(refresh=oauth.refresh_for_client_credentials),
+            grant_types=grant_types(refresh=oauth.refresh_for_client_credentials, sign_in=oauth.sign_in),
             scopes=frozenset(oauth.scopes),
             client_secret_post=oauth.client_secret_post,
             registration=oauth.registration != "closed",
+            sign_in=oauth.sign_in,
         ))  # fmt: skip
 
     async def handle(self, _request: web.Request) -> web.Response:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 
-from gateway.authority.enrolment import Enrolment
+from gateway.authority.enrolment import CodeFlow, Enrolment
 from gateway.authority.hasher import Hasher
 from gateway.errors import Conflict, InvalidInput, NotFound
 from gateway.oauth.accounts import read_password, read_username
@@ -26,7 +26,7 @@ _UNKNOWN = "There is no such client"
 
 async def add_client(
     clients: ClientStore, hasher: Hasher, *, username: str | None, password: str | None = None,
-    scopes: frozenset[str] = frozenset(), permissions: frozenset[str] = frozenset(),
+    scopes: frozenset[str] = frozenset(), permissions: frozenset[str] = frozenset(), flow: CodeFlow | None = None,
     entropy: Callable[[int], bytes] = os.urandom,
 ) -> IssuedKey:
     """
@@ -40,6 +40,7 @@ async def add_client(
         password: For an account that is made now; None: nobody can log in to it.
         scopes: All that the client may be granted.
         permissions: `INTROSPECT_ANY` or nothing.
+        flow: How it uses authorization codes; None: not at all.
         entropy: Gives random bytes.
 
     Raises:
@@ -51,14 +52,14 @@ async def add_client(
         raise InvalidInput(f"the only permission is {INTROSPECT_ANY}")
     enrolment = Enrolment(clients, hasher, entropy)
     if username is None:
-        return await enrolment.found(scopes, permissions)
+        return await enrolment.found(scopes, permissions, flow)
     name = read_username(username)
     secret = None if password is None else read_password(password)
     if await clients.find_account(name) is None:
-        return await enrolment.register(name, secret, scopes, permissions)
+        return await enrolment.register(name, secret, scopes, permissions, flow=flow)
     if secret is not None:
         raise Conflict("The account exists and keeps its password: leave the password out")
-    return await enrolment.attach(name, scopes, permissions)
+    return await enrolment.attach(name, scopes, permissions, flow=flow)
 
 
 async def add_initial(

@@ -34,7 +34,7 @@ class RevocationEndpoint:
         Clients ignore the body (section 2.2); those that parse it nevertheless (npm's simple-oauth2) find an empty object.
         """
         form = await read_form(request)
-        caller = await self._authenticate(request, form)
+        caller = await self._authenticate(request, form, public=True)
         if "token" not in form:
             raise InvalidRequest("token is missing")
         client_id = caller.client.client_id

@@ -1,4 +1,4 @@
-"""``POST {prefix}/oauth/token``: RFC 6749 sections 4.4 (client credentials), 5 and 6 (refresh)."""
+"""``POST {prefix}/oauth/token``: RFC 6749 sections 4.1.3 (codes), 4.4 (client credentials), 5 and 6 (refresh)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aiohttp import web
 from gateway.authority.answers import answer
 from gateway.authority.body import read_form
 from gateway.authority.identify import Caller, ClientAuthentication
+from gateway.authority.redeem import CodeExchange
 from gateway.config.model import OAuth
 from gateway.errors import (
     GatewayError,
@@ -22,9 +23,16 @@ from gateway.errors import (
     StoreUnavailable,
     UnauthorizedClient,
 )
-from gateway.oauth.grants import CLIENT_CREDENTIALS, REFRESH_TOKEN, choose_grant, grant_types, token_answer
+from gateway.oauth.grants import (
+    AUTHORIZATION_CODE,
+    CLIENT_CREDENTIALS,
+    REFRESH_TOKEN,
+    choose_grant,
+    grant_types,
+    token_answer,
+)
 from gateway.oauth.pairs import FIRST_ENTROPY, NEXT_ENTROPY, Pair, mint_first, mint_next
-from gateway.oauth.ports import ClientStore, Issued, NewTokens, Refreshed, RefreshOutcome, TokenStore
+from gateway.oauth.ports import AuthorizationStore, ClientStore, Issued, NewTokens, Refreshed, RefreshOutcome, TokenStore
 from gateway.oauth.records import Client
 from gateway.oauth.refusals import oauth_code
 from gateway.oauth.scopes import grant_scopes, parse_scope
@@ -35,6 +43,9 @@ from gateway.telemetry.metrics import Registry
 _log = logging.getLogger("gateway.authority")
 
 Answer = dict[str, str | int]
+
+_FOR_PUBLIC = frozenset((AUTHORIZATION_CODE, REFRESH_TOKEN))
+"""What a client may do without a secret: present what nobody else has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +75,15 @@ class TokenEndpoint:
     """The token endpoint.  It never runs argon2."""
 
     def __init__(
-        self, oauth: OAuth, authenticate: ClientAuthentication, clients: ClientStore, tokens: TokenStore, *,
-        registry: Registry, entropy: Callable[[int], bytes],
+        self, oauth: OAuth, authenticate: ClientAuthentication, clients: ClientStore, tokens: TokenStore,
+        authorizations: AuthorizationStore, *, registry: Registry, entropy: Callable[[int], bytes],
     ) -> None:
         self._terms = Terms.of(oauth)
-        self._offered = grant_types(refresh=self._terms.refresh)
-        self._grants = {CLIENT_CREDENTIALS: self._client_credentials, REFRESH_TOKEN: self._refresh}
+        self._offered = grant_types(refresh=self._terms.refresh, sign_in=oauth.sign_in)
+        self._grants = {
+            CLIENT_CREDENTIALS: self._client_credentials, REFRESH_TOKEN: self._refresh, AUTHORIZATION_CODE: self._code,
+        }  # fmt: skip
+        self._exchange = CodeExchange(oauth, authorizations, entropy=entropy)
         self._authenticate = authenticate
         self._clients = clients
         self._tokens = tokens
@@ -84,7 +98,7 @@ class TokenEndpoint:
         """Answer a token request."""
         try:
             form = await read_form(request)
-            caller = await self._authenticate(request, form)
+            caller = await self._authenticate(request, form, public=form.get("grant_type") in _FOR_PUBLIC)
             grant = choose_grant(form, self._offered)
             if not caller.client.may_use(grant):
                 raise UnauthorizedClient
@@ -114,6 +128,12 @@ class TokenEndpoint:
         if issued is Issued.UNKEPT:
             await self._keep(client)
         return token_answer(pair, expires_in=terms.access_ttl_ms // 1000, granted=granted, requested=requested)
+
+    async def _code(self, caller: Caller, form: dict[str, str]) -> Answer:
+        document, unkept = await self._exchange(caller, form)
+        if unkept:
+            await self._keep(caller.client)
+        return document
 
     async def _keep(self, client: Client) -> None:
         """A client that registered itself is used: it stays.  Before the answer, so that whoever has a token is kept."""

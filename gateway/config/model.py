@@ -182,6 +182,12 @@ class OAuth(Section):
     """Whether client_id and client_secret may stand in the form instead of HTTP Basic (RFC 6749 section 2.3.1)."""
     assertion_for_token_endpoint: Flag = False
     """Whether the ``aud`` of a client's signed JWT may be the token endpoint, as older libraries write it; else the issuer."""
+    code_ttl: SomeTime = timedelta(seconds=60)
+    """Life of an authorization code, 10 minutes at most."""
+    code_refresh_ttl: SomeTime = timedelta(days=90)
+    """Longest life of a chain of refresh tokens begun by an authorization code; then its account is asked to sign in again."""
+    code_refresh_idle_ttl: SomeTime = timedelta(days=14)
+    """Such a chain ends when its refresh token is not used for so long."""
     max_live_chains: Annotated[int, Field(ge=1, le=100_000), AS_WHOLE] = 1_000
     """Chains of refresh tokens per client; over it the oldest loses its refresh token, never its access token."""
     attempts: AttemptLimits = AttemptLimits()

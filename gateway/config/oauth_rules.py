@@ -10,6 +10,7 @@ from gateway.config.address import is_host, is_loopback
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
 
+LONGEST_CODE = timedelta(minutes=10)
 LONGEST_LIFE = timedelta(days=400)
 """The store remembers that long which keys were retired together with their tokens."""
 
@@ -80,7 +81,12 @@ def sessions(draft: Draft) -> Iterator[Fault]:
 def lifetimes(draft: Draft) -> Iterator[Fault]:
     """No token outlives the memory of what ended it."""
     oauth = draft.config.oauth
-    for key, life in (("access_token_ttl", oauth.access_token_ttl), ("refresh_token_ttl", oauth.refresh_token_ttl)):
-        if life > LONGEST_LIFE:
+    for key in ("access_token_ttl", "refresh_token_ttl", "code_refresh_ttl"):
+        if getattr(oauth, key) > LONGEST_LIFE:
             message = f"write at most {LONGEST_LIFE.days}d: what ended a token is not remembered longer"
             yield draft.fault(message, "oauth", key)
+    if oauth.code_ttl > LONGEST_CODE:
+        yield draft.fault("write at most 10m (RFC 6749 section 4.1.2): codes are exchanged at once", "oauth", "code_ttl")
+    if oauth.code_refresh_idle_ttl > oauth.code_refresh_ttl:
+        message = "it is longer than code_refresh_ttl, which ends every such chain: write less, or raise that"
+        yield draft.fault(message, "oauth", "code_refresh_idle_ttl")

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.console import csrf, people
+from gateway.console.consents import allowed_by
 from gateway.console.identity import digest_session
 from gateway.console.pages import render
 from gateway.console.people import see_other
@@ -17,7 +18,10 @@ from gateway.errors import AuthenticationRequired, InvalidInput
 from gateway.oauth.accounts import read_password
 from gateway.oauth.records import Account
 
-_NEWS = {"password": "Your password is changed. All other sessions have ended."}
+_NEWS = {
+    "password": "Your password is changed. All other sessions have ended.",
+    "consent": "The application may not act for you any more, and all its tokens have ended.",
+}
 _log = logging.getLogger("gateway.console")
 
 
@@ -69,6 +73,7 @@ class AccountPage:
             "clients": await self._desk.holdings.clients(account),
             "may_add": self._desk.holdings.may_add,
             "sessions": await request.app[ROOM].storage.sessions_of(account),
+            "allowed": await allowed_by(self._desk, account),
             "this": digest_session(str(session.identity)),
             "fault": "", "news": "", **said,
         }  # fmt: skip

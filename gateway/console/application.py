@@ -11,7 +11,9 @@ from aiohttp_session import get_session, session_middleware
 
 from gateway.config.model import OAuth
 from gateway.console.account import AccountPage
+from gateway.console.authorize import AuthorizePage
 from gateway.console.clients import ClientsPage
+from gateway.console.consents import ConsentsPage
 from gateway.console.csrf import check_opened
 from gateway.console.pages import STYLESHEET, fault, stylesheet, templates
 from gateway.console.ports import Desk
@@ -36,6 +38,7 @@ class ConsolePages:
         self._storage = Storage(sessions, oauth, entropy=entropy)
         self._sessions = session_middleware(self._storage)
         self._registry = registry
+        self._entropy = entropy
         self._paths: set[str] = set()
         self._request_id: Callable[[web.Request], str]
         self._caught_up: Callable[[], Awaitable[None]]
@@ -59,6 +62,10 @@ class ConsolePages:
         self.add(app, "POST", f"{place}/keys", clients.add_key)
         self.add(app, "POST", f"{place}/keys/retire", clients.retire_key, ends=True)
         self.add(app, "POST", f"{place}/tokens/end", clients.end_tokens, ends=True)
+        self.add(app, "POST", f"{place}/consents/end", ConsentsPage(desk).end, ends=True)
+        authorizing = AuthorizePage(self._oauth, desk, self._registry, self._entropy)
+        self.add(app, "GET", self._places.authorize, authorizing.show)
+        self.add(app, "POST", self._places.authorize, authorizing.submit)
         app.router.add_get(self._places.stylesheet, stylesheet)
 
     def add(self, app: web.Application, method: str, path: str, handler: PageHandler, *, ends: bool = False) -> None:

@@ -7,15 +7,22 @@ from typing import Protocol
 
 from aiohttp import web
 
-from gateway.oauth.records import Account, Chain, Client, Credential
+from gateway.oauth.ports import AuthorizationStore
+from gateway.oauth.records import Account, Chain, Client, Credential, Registration
 from gateway.oauth.secrets import IssuedKey
 
 
 class Accounts(Protocol):
-    """Where accounts are."""
+    """Where accounts and clients are."""
 
     async def find_account(self, username: str) -> Account | None:
         """The confirmed account of a (lower-cased) username."""
+
+    async def find_client(self, client_id: str) -> Client | None:
+        """The client, or None (also for a string that is no client id)."""
+
+    async def find_registration(self, client_id: str) -> Registration | None:
+        """What a client registered."""
 
 
 class Passwords(Protocol):
@@ -90,7 +97,11 @@ class Desk(Protocol):
 
     @property
     def clients(self) -> Accounts:
-        """Accounts."""
+        """Accounts and clients."""
+
+    @property
+    def authorizations(self) -> AuthorizationStore:
+        """Authorization codes and consents."""
 
     @property
     def ownership(self) -> Passwords:

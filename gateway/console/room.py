@@ -20,6 +20,7 @@ class Places:
     sign_in: str
     sign_out: str
     account: str
+    authorize: str
     stylesheet: str
 
 
@@ -43,7 +44,8 @@ ROOM = web.AppKey("room", Room)
 def places(oauth: OAuth, stylesheet: str) -> Places:
     """Where the pages are; ``stylesheet`` is the file's name."""
     own = f"{oauth.prefix}/oauth"
-    return Places(f"{own}/sign-in", f"{own}/sign-out", f"{oauth.prefix}/account", f"{own}/assets/{stylesheet}")
+    account = f"{oauth.prefix}/account"
+    return Places(f"{own}/sign-in", f"{own}/sign-out", account, f"{own}/authorize", f"{own}/assets/{stylesheet}")
 
 
 def origin(issuer: str) -> str:

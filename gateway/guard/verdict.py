@@ -14,7 +14,7 @@ class Verdict:
         client_id: Whose token.
         scopes: The token's scopes that its client may still have.
         deadline: Event-loop seconds at which it is dead; at that instant it is no longer alive.
-        identity: The header lines that tell the upstream who calls, ready to send, CRLF after each.
+        identity: The header lines that tell the upstream who calls (X-Token-Subject: for whom), ready to send, CRLF after each.
     """
 
     __slots__ = ("client_id", "deadline", "identity", "scopes")
@@ -23,12 +23,13 @@ class Verdict:
         self.client_id = token.client_id
         self.scopes = scopes
         self.deadline = deadline
+        subject = f"X-Token-Subject: {token.subject}\r\n" if token.subject else ""
         self.identity = (
-            f"X-Client-Id: {token.client_id}\r\nX-Client-Scopes: {' '.join(sorted(scopes))}\r\n".encode("ascii")
+            f"X-Client-Id: {token.client_id}\r\nX-Client-Scopes: {' '.join(sorted(scopes))}\r\n{subject}".encode("ascii")
         )
 
     def until(self, deadline: float) -> Verdict:
-        """The verdict on another token of the same client with the same scopes; everything but the deadline is shared."""
+        """The verdict on another token of the same client, subject and scopes; everything but the deadline is shared."""
         other = Verdict.__new__(Verdict)
         other.client_id = self.client_id
         other.scopes = self.scopes

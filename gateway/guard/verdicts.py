@@ -52,13 +52,15 @@ class _Lookup:
 class _Bearer:
     """A client that verdicts are kept of."""
 
-    __slots__ = ("client", "digests", "last")
+    __slots__ = ("client", "digests", "last", "subject")
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.digests: set[bytes] = set()
         self.last: Verdict | None = None
         """The youngest verdict: most tokens of a client have the same scopes and can share them."""
+        self.subject = ""
+        """Whom that one acts for."""
 
 
 class Verdicts:
@@ -203,8 +205,9 @@ class Verdicts:
         if bearer is None:
             bearer = self._bearers[client.client_id] = _Bearer(client)
         last = bearer.last
-        verdict = last.until(deadline) if last is not None and last.scopes == scopes else Verdict(token, scopes, deadline)
-        bearer.last = verdict
+        alike = last is not None and last.scopes == scopes and bearer.subject == token.subject
+        verdict = last.until(deadline) if last is not None and alike else Verdict(token, scopes, deadline)
+        bearer.last, bearer.subject = verdict, token.subject
         bearer.digests.add(digest)
         self._kept[digest] = verdict
         return verdict

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 from gateway.errors import InvalidClientMetadata, InvalidRedirectUri, InvalidScope
 from gateway.oauth.assertions import read_public_key
-from gateway.oauth.metadata import PRIVATE_KEY_JWT
+from gateway.oauth.authorization import RESPONSE_TYPE, is_loopback_uri
+from gateway.oauth.grants import AUTHORIZATION_CODE, CLIENT_CREDENTIALS
+from gateway.oauth.metadata import NONE, PRIVATE_KEY_JWT
 from gateway.oauth.scopes import parse_scope, write_scope
 
 MAX_TEXT = 200
@@ -24,6 +26,8 @@ MAX_LIST = 10
 
 _UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!#$%&'()*+,/:;=?@\[\]._~0-9A-Za-z-]+")
+_AUTHORITY = re.compile(r"//(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?]|\Z)")
+"""A host as it stands in a Content-Security-Policy too, where ``;`` and ``,`` would begin something else."""
 _SAFE_SCHEMES = ("http", "https")
 _MANAGED = ("registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at")
 
@@ -74,12 +78,12 @@ def read_replacement(body: bytes, offer: Offer, client_id: str, is_secret_of_cli
 
 def _registered(members: Mapping[str, object], offer: Offer) -> dict[str, object]:
     kept = {name: check(name, members[name]) for name, check in _CHECKS.items() if members.get(name) is not None}
-    kept["grant_types"] = _on_offer("grant_types", members, offer.grant_types)
-    kept["response_types"] = []
     method = members.get("token_endpoint_auth_method", offer.auth_methods[0])
     if method not in offer.auth_methods:
         raise InvalidClientMetadata("token_endpoint_auth_method is none of those in the metadata of this server")
     kept["token_endpoint_auth_method"] = method
+    grants = _grants(members, offer, public=method == NONE, redirects=bool(kept.get("redirect_uris")))
+    kept["grant_types"], kept["response_types"] = grants, [RESPONSE_TYPE] if AUTHORIZATION_CODE in grants else []
     if (method == PRIVATE_KEY_JWT) != (members.get("jwks") is not None):
         raise InvalidClientMetadata("jwks goes with private_key_jwt, and private_key_jwt with jwks")
     if method == PRIVATE_KEY_JWT:
@@ -88,6 +92,38 @@ def _registered(members: Mapping[str, object], offer: Offer) -> dict[str, object
     if scopes:
         kept["scope"] = write_scope(scopes)
     return kept
+
+
+def _grants(members: Mapping[str, object], offer: Offer, *, public: bool, redirects: bool) -> list[str]:
+    """The grant types that are on offer to such a client: all that it can use, where it names none."""
+    named = members.get("grant_types") is not None
+    grants = _on_offer("grant_types", members, offer.grant_types)
+    if AUTHORIZATION_CODE in grants and not redirects:
+        if named:
+            raise InvalidRedirectUri("authorization_code needs redirect_uris")
+        grants.remove(AUTHORIZATION_CODE)
+    if public and CLIENT_CREDENTIALS in grants:
+        grants.remove(CLIENT_CREDENTIALS)
+    if public and AUTHORIZATION_CODE not in grants:
+        raise InvalidClientMetadata("token_endpoint_auth_method none goes with authorization_code and redirect_uris")
+    return grants
+
+
+def redirect_uris(metadata: Mapping[str, object]) -> tuple[str, ...]:
+    """Where codes of a client with this registered metadata may go; none where it may not use any."""
+    uris, grants = metadata.get("redirect_uris"), metadata.get("grant_types")
+    usable = isinstance(uris, list) and isinstance(grants, list) and AUTHORIZATION_CODE in grants
+    return tuple(str(uri) for uri in uris) if usable and isinstance(uris, list) else ()
+
+
+def read_redirect_uris(value: object) -> tuple[str, ...]:
+    """
+    Check redirect URIs: absolute, without a fragment; https, http on loopback, or an app's own scheme.
+
+    Raises:
+        InvalidRedirectUri: One is none.
+    """
+    return tuple(_redirect_uris("redirect_uris", value))
 
 
 def _on_offer(name: str, members: Mapping[str, object], offered: tuple[str, ...]) -> list[str]:
@@ -161,14 +197,23 @@ def _redirect_uris(name: str, value: object) -> list[str]:
     if not isinstance(value, list) or len(value) > MAX_LIST:
         raise InvalidRedirectUri(f"{name} must be a list of at most {MAX_LIST} URIs")
     for uri in value:
-        if not isinstance(uri, str) or not _is_uri(uri) or "#" in uri or not _may_redirect(urlsplit(uri).scheme.lower()):
-            raise InvalidRedirectUri("Each of redirect_uris must be an absolute URI without a fragment, of http, https or an app")
-    return list(value)
+        if not isinstance(uri, str) or not _is_uri(uri) or "#" in uri or not _may_redirect(uri):
+            raise InvalidRedirectUri(
+                "Each of redirect_uris must be absolute and without a fragment: https, http on loopback, or an app's own scheme"
+            )
+    return list(dict.fromkeys(value))
 
 
-def _may_redirect(scheme: str) -> bool:
-    """Web pages, and apps under a reversed domain name (RFC 8252 section 7.1); never ``javascript:`` or ``data:``."""
-    return scheme in _SAFE_SCHEMES or "." in scheme
+def _may_redirect(uri: str) -> bool:
+    """
+    Web pages, apps on this machine, and apps under a reversed domain name (RFC 8252 section 7); never ``javascript:``.
+
+    Over plain http a code could be read on its way (RFC 9700 section 2.1), so it is for loopback only.
+    """
+    scheme, _, rest = uri.partition(":")
+    if scheme == "https":
+        return _AUTHORITY.match(rest) is not None
+    return is_loopback_uri(uri) if scheme == "http" else "." in scheme and scheme == scheme.lower()
 
 
 def _is_uri(value: str) -> bool:

@@ -13,7 +13,7 @@ _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _REPEATABLE = frozenset({"resource", "audience"})  # RFC 8707 section 2, RFC 8693 section 2.1
 _BODY_ONLY = frozenset({
     "grant_type", "scope", "client_id", "client_secret", "client_assertion", "client_assertion_type",
-    "refresh_token", "access_token", "token", "token_type_hint", "username", "password", "code", "assertion",
+    "refresh_token", "code_verifier", "access_token", "token", "token_type_hint", "username", "password", "code", "assertion",
 })
 
 
@@ -42,9 +42,23 @@ def parse_form(body: bytes) -> dict[str, str]:
     Raises:
         InvalidRequest: If one is repeated, there are more than `MAX_PARAMETERS`, or the encoding is broken.
     """
+    parameters, repeated = read_parameters(body)
+    if repeated - _REPEATABLE:
+        raise InvalidRequest("A parameter is included more than once")
+    return parameters
+
+
+def read_parameters(body: bytes) -> tuple[dict[str, str], set[str]]:
+    """
+    Read parameters, the last one of a name, and which names are repeated.
+
+    Raises:
+        InvalidRequest: If there are more than `MAX_PARAMETERS`, or the encoding is broken.
+    """
     if body.count(b"&") >= MAX_PARAMETERS:
         raise InvalidRequest("Too many parameters")
     seen: set[str] = set()
+    repeated: set[str] = set()
     parameters: dict[str, str] = {}
     for pair in body.split(b"&"):
         if not pair:
@@ -54,12 +68,12 @@ def parse_form(body: bytes) -> dict[str, str]:
             name, value = decode(raw_name), decode(raw_value)
         except ValueError:
             raise InvalidRequest("The parameters are not valid form-encoded UTF-8") from None
-        if name in seen and name not in _REPEATABLE:
-            raise InvalidRequest("A parameter is included more than once")
+        if name in seen:
+            repeated.add(name)
         seen.add(name)
         if value:
             parameters[name] = value
-    return parameters
+    return parameters, repeated
 
 
 def refuse_query(query: str) -> None:

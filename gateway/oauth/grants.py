@@ -1,4 +1,4 @@
-"""The grants of the token endpoint: which there are and how their answer looks (RFC 6749 sections 4.4, 5.1 and 6)."""
+"""The grants of the token endpoint: which there are and how their answer looks (RFC 6749 sections 4.1, 4.4, 5.1 and 6)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ from gateway.errors import InvalidRequest, UnsupportedGrantType
 from gateway.oauth.pairs import Pair
 from gateway.oauth.scopes import write_scope
 
+AUTHORIZATION_CODE = "authorization_code"
 CLIENT_CREDENTIALS = "client_credentials"
 REFRESH_TOKEN = "refresh_token"  # noqa: S105  (the name of a grant)
 
 
-def grant_types(*, refresh: bool) -> tuple[str, ...]:
-    """The grants on offer; refresh tokens come from client_credentials only, so without them there is nothing to refresh."""
-    return (CLIENT_CREDENTIALS, REFRESH_TOKEN) if refresh else (CLIENT_CREDENTIALS,)
+def grant_types(*, refresh: bool, sign_in: bool = False) -> tuple[str, ...]:
+    """
+    The grants on offer.
+
+    Args:
+        refresh: Whether client_credentials gets a refresh token; without sign-in there is nothing else to refresh.
+        sign_in: Whether people sign in here, so that there are authorization codes.
+    """
+    found = (CLIENT_CREDENTIALS, *((AUTHORIZATION_CODE,) if sign_in else ()))
+    return (*found, REFRESH_TOKEN) if refresh or sign_in else found
 
 
 def choose_grant(parameters: dict[str, str], offered: tuple[str, ...]) -> str:

@@ -29,7 +29,7 @@ def describe(token: AccessToken | Chain, client: Client | None, *, caller: Clien
     answer: Answer = {
         "active": True,
         "client_id": token.client_id,
-        "sub": token.client_id,
+        "sub": token.subject or token.client_id,
         "iss": issuer,
         "iat": token.issued_at // 1000,
         "exp": token.expires_at // 1000,  # down: an answer cached until then must not outlive the token (section 4)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Protocol
 
-from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential, Registration, SignIn
-from gateway.oauth.tokens import AccessRef, InitialRef, RefreshRef, SecretRef
+from gateway.oauth.records import AccessToken, Account, Chain, Client, Code, Consent, Credential, Registration, SignIn
+from gateway.oauth.tokens import AccessRef, CodeRef, InitialRef, RefreshRef, SecretRef
 
 
 class ClientStore(Protocol):
@@ -82,7 +82,8 @@ class ClientStore(Protocol):
 
     async def change_client(
         self, client_id: str, *, enabled: bool | None = None, scopes: frozenset[str] | None = None,
-        permissions: frozenset[str] | None = None, grants: frozenset[str] | None = None, end_tokens: bool = False,
+        permissions: frozenset[str] | None = None, grants: frozenset[str] | None = None,
+        redirect_uris: tuple[str, ...] | None = None, end_tokens: bool = False,
     ) -> Client | None:
         """Change what is given, atomically; ``end_tokens`` raises the epoch.  The client as it is now, or None."""
 
@@ -254,3 +255,59 @@ class TokenStore(Protocol):
 
     async def now_ms(self) -> int:
         """The store's clock."""
+
+
+class RedeemOutcome(Enum):
+    """What became of a presented authorization code."""
+
+    ISSUED = "issued"
+    """It was good: the pair stands."""
+    BURNED = "burned"
+    """Redirect URI or verifier were wrong: nobody can use it any more."""
+    REPLAYED = "replayed"
+    """It was used before: the chain that it began is dead now (RFC 6749 section 4.1.2)."""
+    UNKNOWN = "unknown"
+    """Unknown, over, another client's, or what it rests on is no more: nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """The store's answer to an authorization code."""
+
+    outcome: RedeemOutcome
+    scopes: frozenset[str] = frozenset()
+    unkept: bool = False
+    """Issued, and the client is one that vanishes by itself unless it is kept."""
+
+
+class AuthorizationStore(Protocol):
+    """Authorization codes, and the consents that they rest on."""
+
+    async def add_code(self, ref: CodeRef, code: Code, *, life_ms: int) -> None:
+        """Keep what a new code stands for."""
+
+    async def find_code(self, ref: CodeRef) -> Code | None:
+        """What a code stands for, used or not; None when it is over."""
+
+    async def redeem(
+        self, ref: CodeRef, code: Code, client_key: str, tokens: NewTokens, *, sound: bool, refresh: bool,
+        access_ttl_ms: int, idle_ms: int, longest_ms: int, max_live_chains: int,
+    ) -> Redeemed:
+        """
+        Exchange a code, once: one script decides.
+
+        ``tokens.refresh`` names the chain in any case; only with ``refresh`` is there such a token.  ``sound``: whether
+        redirect URI and verifier were right.  Over ``max_live_chains`` of this client and account the oldest one ends.
+        """
+
+    async def give_consent(self, account: Account, client_id: str, scopes: frozenset[str], *, at_most: int) -> Consent | None:
+        """Remember a consent, beside what it allowed before; None when the account gave ``at_most`` to others, or is gone."""
+
+    async def find_consent(self, client_id: str, subject: str) -> Consent | None:
+        """What an account lets a client do."""
+
+    async def consents(self, account: Account) -> list[tuple[Consent, int]]:
+        """The consents that an account gave, with the time of the last one in ms, oldest first."""
+
+    async def end_consent(self, account: Account, client_id: str, *, forget: bool) -> bool:
+        """End all tokens and codes that rest on a consent, and with ``forget`` the consent; False when there was none."""

@@ -35,6 +35,10 @@ class Client:
     """Grant types that it may use; empty: all on offer."""
     pending: bool = False
     """It registered, and the operator has not decided; not enabled meanwhile."""
+    redirect_uris: tuple[str, ...] = ()
+    """Where authorization codes may go, to the letter."""
+    public: bool = False
+    """It can't keep a secret (RFC 6749 section 2.1): its one client_key stands in records, and nobody knows a secret of it."""
 
     def may_use(self, grant: str) -> bool:
         """Whether a grant type is permitted to it."""
@@ -74,6 +78,8 @@ class Account:
     password_hash: str
     client_ids: tuple[str, ...] = ()
     issued_at: int = 0
+    subject: str = ""
+    """``sub``: what tokens call whoever signs in (RFC 9700 section 4.15: never a string that somebody chose)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,8 @@ class AccessToken:
     epoch: int
     issued_at: int
     expires_at: int
+    subject: str = ""
+    """The account on whose behalf it acts; empty for a client's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +125,36 @@ class Chain:
     expires_at: int
     current: bytes
     """Digest of the one refresh token that may be presented next; empty when the chain has none (any more)."""
+    subject: str = ""
+    """The account on whose behalf it acts; empty for a client's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What an authorization code stands for (RFC 6749 section 4.1.2); its key is the digest."""
+
+    client_id: str
+    subject: str
+    scopes: frozenset[str]
+    redirect_uri: str
+    """As the authorization request named it; empty when it named none."""
+    challenge: str
+    """``code_challenge`` (RFC 7636 section 4.2), always of S256."""
+    consent: int
+    """The mark of the consent that it rests on."""
+    epoch: int
+    """The client's when it was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What an account lets a client do on its behalf."""
+
+    client_id: str
+    subject: str
+    scopes: frozenset[str]
+    mark: int
+    """Raised when all that rests on the consent is ended, and never the same again; only to be compared."""
 
 
 def is_backed(token: AccessToken | Chain, client: Client | None) -> bool:

@@ -48,6 +48,7 @@ _REFRESH = re.compile(rb"gwr_[a-z2-7]{3}[A-Za-z0-9_-]{65}[0-9A-Za-z]{6}")
 _SECRET = re.compile(rb"gws_(?:[a-z2-7]{3})?[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}")
 _SECRET_LENGTH = 56
 _MANAGER = re.compile(rb"gwm_[a-z2-7]{3}[A-Za-z0-9_-]{65}[0-9A-Za-z]{6}")
+_CODE = re.compile(rb"gwo_[a-z2-7]{3}[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}")
 _INITIAL = re.compile(rb"gwi_[a-z2-7]{3}[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}")
 _CLIENT_ID = re.compile(r"gwc_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
 _CLIENT_KEY = re.compile(r"gwk_[a-z2-7]{3}[A-Za-z0-9_-]{22}")
@@ -99,6 +100,14 @@ class InitialRef:
     def token_id(self) -> str:
         """What logs and operators call it: the digest's beginning, which leads to no token."""
         return text(self.digest)[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRef:
+    """Where an authorization code's record lies: partition and digest.  Never the code."""
+
+    partition: str
+    digest: bytes
 
 
 def text(digest: bytes) -> str:
@@ -162,6 +171,21 @@ def mint_initial(partition: str, entropy: bytes) -> str:
     return _sealed(f"gwi_{partition}{text(entropy)}")
 
 
+def mint_code(partition: str, entropy: bytes) -> str:
+    """Make an authorization code (RFC 6749 section 4.1.2) from 32 random bytes."""
+    return _sealed(f"gwo_{partition}{text(entropy)}")
+
+
+def mint_subject(entropy: bytes) -> str:
+    """Make an account's ``sub`` from 16 random bytes: of another kind than any client id (RFC 9700 section 4.15)."""
+    return f"gwu_{text(entropy)}"
+
+
+def old_subject(username: str, issued_at: int) -> str:
+    """The ``sub`` of an account that was made before there were any; another account of that name has another one."""
+    return mint_subject(sha256(f"subject:{username}:{issued_at}".encode("ascii")).digest()[:ID_ENTROPY])
+
+
 def find_access(token: bytes) -> AccessRef | None:
     """Read an access token; None unless form and checksum are right (any length, any bytes are safe to pass)."""
     if _ACCESS.fullmatch(token) is None or not _whole(token):
@@ -188,6 +212,13 @@ def find_initial(token: bytes) -> InitialRef | None:
     if _INITIAL.fullmatch(token) is None or not _whole(token):
         return None
     return InitialRef(token[4:7].decode("ascii"), digest_initial(token))
+
+
+def find_code(code: bytes) -> CodeRef | None:
+    """Read an authorization code; None unless form and checksum are right."""
+    if _CODE.fullmatch(code) is None or not _whole(code):
+        return None
+    return CodeRef(code[4:7].decode("ascii"), digest_code(code))
 
 
 def is_secret(secret: bytes) -> bool:
@@ -247,6 +278,11 @@ def digest_public_key(jwk: bytes) -> bytes:
 def digest_manager(token: bytes) -> bytes:
     """What is kept of a registration access token: SHA-256 under a label of its kind, 32 bytes."""
     return sha256(b"registration:" + token).digest()
+
+
+def digest_code(code: bytes) -> bytes:
+    """What is kept of an authorization code: SHA-256 under a label of its kind, 32 bytes."""
+    return sha256(b"authorization code:" + code).digest()
 
 
 def digest_initial(token: bytes) -> bytes:

@@ -136,7 +136,7 @@ class RedisClients:
 
     async def delete_account(self, username: str) -> bool:
         """Delete an account that has no clients (any more), so that its username is free; False when it has some."""
-        return _done(await _DELETE_ACCOUNT(self._caller, [self._keys.account(username)], []))
+        return _done(await _DELETE_ACCOUNT(self._caller, [self._keys.account(username), self._keys.consents(username)], []))
 
     async def create_client(self, client: Client, credential: Credential, *, provisional: bool) -> None:
         """Write a new client with its first credential; a provisional one vanishes after 120 s unless kept."""
@@ -196,7 +196,8 @@ class RedisClients:
 
     async def change_client(
         self, client_id: str, *, enabled: bool | None = None, scopes: frozenset[str] | None = None,
-        permissions: frozenset[str] | None = None, grants: frozenset[str] | None = None, end_tokens: bool = False,
+        permissions: frozenset[str] | None = None, grants: frozenset[str] | None = None,
+        redirect_uris: tuple[str, ...] | None = None, end_tokens: bool = False,
     ) -> Client | None:  # fmt: skip
         """Change what is given, atomically; ``end_tokens`` raises the epoch.  The client as it is now, or None."""
         if not is_client_id(client_id):
@@ -210,6 +211,7 @@ class RedisClients:
                 int(permissions is not None), codec.join(permissions or frozenset()),
                 int(end_tokens),
                 int(grants is not None), codec.join(grants or frozenset()),
+                int(redirect_uris is not None), " ".join(redirect_uris or ()),
             ],
         )  # fmt: skip
         with answering("change_client"):

@@ -18,8 +18,8 @@ from typing import Any
 
 import msgpack
 
-from gateway.oauth.records import AccessToken, Account, Chain, Client, Credential, Registration, SignIn
-from gateway.oauth.tokens import raw, text
+from gateway.oauth.records import AccessToken, Account, Chain, Client, Code, Consent, Credential, Registration, SignIn
+from gateway.oauth.tokens import old_subject, raw, text
 
 _DISABLED, _ENABLED, _PENDING = 0, 1, 2
 """What ``n`` of a client says; whoever knows no 2 takes it for disabled."""
@@ -61,6 +61,8 @@ def encode_client(client: Client) -> bytes:
         "r": dict(client.retired),
         "i": client.issued_at,
         "o": join(client.grants),
+        **({"u": list(client.redirect_uris)} if client.redirect_uris else {}),
+        **({"m": 1} if client.public else {}),
     })  # fmt: skip
 
 
@@ -87,6 +89,8 @@ def decode_client(value: bytes) -> Client:
             issued_at=_number(get(b"i")),
             grants=_words(fields.get(b"o", b"")),
             pending=get(b"n") == _PENDING,
+            redirect_uris=_texts(fields.get(b"u", [])),
+            public=fields.get(b"m", 0) == 1,
         )
     except _BROKEN:
         raise CorruptRecord("client") from None
@@ -154,6 +158,7 @@ def encode_account(account: Account, claim: str = "") -> bytes:
         "c": list(account.client_ids),
         "i": account.issued_at,
         "m": claim,
+        **({"s": account.subject} if account.subject else {}),
     })  # fmt: skip
 
 
@@ -165,12 +170,15 @@ def decode_account(value: bytes) -> Account:
         CorruptRecord: If the value is anything else.
     """
     try:
-        get = msgpack.unpackb(value, raw=True).__getitem__
+        fields = msgpack.unpackb(value, raw=True)
+        get = fields.__getitem__
+        username, issued_at = str(get(b"u"), "ascii"), _number(get(b"i"))
         return Account(
-            username=str(get(b"u"), "ascii"),
+            username=username,
             password_hash=str(get(b"h"), "ascii"),
             client_ids=_texts(get(b"c")),
-            issued_at=_number(get(b"i")),
+            issued_at=issued_at,
+            subject=str(fields.get(b"s", b""), "ascii") or old_subject(username, issued_at),
         )
     except _BROKEN:
         raise CorruptRecord("account") from None
@@ -205,6 +213,7 @@ def encode_token(token: AccessToken) -> bytes:
         "e": token.epoch,
         "i": token.issued_at,
         "x": token.expires_at,
+        **({"u": token.subject} if token.subject else {}),
     })  # fmt: skip
 
 
@@ -216,7 +225,8 @@ def decode_token(value: bytes, partition: str) -> AccessToken:
         CorruptRecord: If the value is anything else.
     """
     try:
-        get = msgpack.unpackb(value, raw=True).__getitem__
+        fields = msgpack.unpackb(value, raw=True)
+        get = fields.__getitem__
         return AccessToken(
             f"gwc_{partition}{_rest(get(b'c'))}",
             f"gwk_{partition}{_rest(get(b'k'))}",
@@ -225,6 +235,7 @@ def decode_token(value: bytes, partition: str) -> AccessToken:
             _number(get(b"e")),
             _number(get(b"i")),
             _number(get(b"x")),
+            _subject(fields.get(b"u", b"")),
         )
     except _BROKEN:
         raise CorruptRecord("token") from None
@@ -238,7 +249,8 @@ def decode_chain(value: bytes, partition: str, chain_id: str) -> Chain:
         CorruptRecord: If the value is anything else.
     """
     try:
-        get = msgpack.unpackb(value, raw=True).__getitem__
+        fields = msgpack.unpackb(value, raw=True)
+        get = fields.__getitem__
         return Chain(
             client_id=f"gwc_{partition}{_rest(get(b'c'))}",
             client_key=f"gwk_{partition}{_rest(get(b'k'))}",
@@ -248,9 +260,59 @@ def decode_chain(value: bytes, partition: str, chain_id: str) -> Chain:
             issued_at=_number(get(b"i")),
             expires_at=_number(get(b"x")),
             current=_digest(get(b"d")),
+            subject=_subject(fields.get(b"u", b"")),
         )
     except _BROKEN:
         raise CorruptRecord("chain") from None
+
+
+def encode_code(code: Code) -> bytes:
+    """Pack what an authorization code stands for."""
+    return _pack({
+        "c": shorten(code.client_id),
+        "u": code.subject,
+        "s": join(code.scopes),
+        "r": code.redirect_uri,
+        "v": code.challenge,
+        "g": code.consent,
+        "e": code.epoch,
+    })  # fmt: skip
+
+
+def decode_code(value: bytes, partition: str) -> Code:
+    """
+    Unpack what an authorization code of a partition stands for.
+
+    Raises:
+        CorruptRecord: If the value is anything else.
+    """
+    try:
+        get = msgpack.unpackb(value, raw=True).__getitem__
+        return Code(
+            client_id=f"gwc_{partition}{_rest(get(b'c'))}",
+            subject=_subject(get(b"u")),
+            scopes=_words(get(b"s")),
+            redirect_uri=str(get(b"r"), "ascii"),
+            challenge=str(get(b"v"), "ascii"),
+            consent=_number(get(b"g")),
+            epoch=_number(get(b"e")),
+        )
+    except _BROKEN:
+        raise CorruptRecord("code") from None
+
+
+def decode_consent(value: bytes, client_id: str, subject: str) -> Consent:
+    """
+    Unpack a consent; only the scripts write one.
+
+    Raises:
+        CorruptRecord: If the value is anything else.
+    """
+    try:
+        get = msgpack.unpackb(value, raw=True).__getitem__
+        return Consent(client_id, subject, _words(get(b"s")), _number(get(b"e")))
+    except _BROKEN:
+        raise CorruptRecord("consent") from None
 
 
 def _pack(fields: Mapping[str, object]) -> bytes:
@@ -269,6 +331,15 @@ def _chain_id(value: Any) -> str:
     if len(value) not in (0, 16):
         raise ValueError
     return text(value)
+
+
+@lru_cache(_KEPT)
+def _subject(value: Any) -> str:
+    """It goes into a header line, where no control character may stand."""
+    subject = str(value, "ascii")
+    if not subject.isprintable():
+        raise ValueError
+    return subject
 
 
 def _bytes(value: Any) -> bytes:

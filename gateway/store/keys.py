@@ -13,6 +13,10 @@ Whatever one script touches carries the same Redis Cluster hash tag, in braces: 
     gw:ia:{ppp}:<digest>      uses that an initial access token has left
     gw:ss:<digest>            session at the pages
     gw:sx:{username}          an account's sessions, a sorted set of digests by beginning
+    gw:co:{ppp}:<digest>      what an authorization code stands for, or which chain it began
+    gw:cs:{ppp}:<client_id>:<sub>   what an account lets a client do
+    gw:cx:{ppp}:<client_id>:<sub>   the live chains that rest on it, a sorted set by expiry
+    gw:cn:{username}          client ids that an account gave a consent to, with the time
     gw:pd                     client ids that wait for the operator, a sorted set by time
 
 Digests (32 bytes) and chain ids (16 bytes) stand in keys as they are: there are millions of them, and base64url would be a
@@ -25,7 +29,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 
-from gateway.oauth.tokens import AccessRef, InitialRef, SecretRef, find_partition, raw
+from gateway.oauth.tokens import AccessRef, CodeRef, InitialRef, SecretRef, find_partition, raw
 
 TokenName = tuple[Literal["token"], bytes]
 ClientName = tuple[Literal["client"], str]
@@ -108,6 +112,18 @@ class Keys:
     def initial(self, ref: InitialRef) -> bytes:
         """How often an initial access token may still be used."""
         return _in_partition(self._prefix, "ia", ref.partition, "") + ref.digest
+
+    def code(self, ref: CodeRef) -> bytes:
+        """The record of an authorization code."""
+        return _in_partition(self._prefix, "co", ref.partition, "") + ref.digest
+
+    def consent(self, client_id: str, subject: str) -> bytes:
+        """What an account lets a client do."""
+        return _of(self._prefix, "cs", client_id) + f":{subject}".encode("ascii")
+
+    def consents(self, username: str) -> bytes:
+        """To which clients an account gave a consent."""
+        return f"{self._prefix}:cn:{{{username}}}".encode()
 
     def pending(self) -> bytes:
         """Who waits for the operator."""

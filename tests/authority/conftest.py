@@ -25,6 +25,7 @@ from gateway.console.application import ConsolePages
 from gateway.errors import StoreUnavailable
 from gateway.oauth.secrets import IssuedKey
 from gateway.store.admissions import RedisAdmissions
+from gateway.store.authorizations import RedisAuthorizations
 from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
 from gateway.store.sessions import RedisSessions
@@ -73,6 +74,7 @@ class House:
     clients: Any
     tokens: Any
     admissions: Any
+    authorizations: Any
     hasher: Hasher
     registry: Registry
     sessions: Any
@@ -172,17 +174,17 @@ def house_with(aiohttp_client: Any, hasher: Hasher) -> MakeHouse:
         redis = redis or fake_redis()
         caller = RedisCaller(redis)
         clients, tokens, registry = Breakable(RedisClients(caller)), Breakable(RedisTokens(caller)), Registry()
-        admissions = Breakable(RedisAdmissions(caller))
+        admissions, authorizations = Breakable(RedisAdmissions(caller)), Breakable(RedisAuthorizations(caller))
         sessions = Breakable(RedisSessions(caller))
         pages = ConsolePages(config.oauth, sessions, registry=registry) if config.oauth.sign_in else None
         app = build(
-            config, clients, tokens, admissions, hasher, registry=registry, clock=clock, caught_up=caught_up,
+            config, clients, tokens, admissions, authorizations, hasher, registry=registry, clock=clock, caught_up=caught_up,
             sessions=sessions, pages=pages,
         )  # fmt: skip
         server = ShortServer(app)
         await server.start_server(**RUNNER_OPTIONS)
         http = await aiohttp_client(server, cookie_jar=DummyCookieJar())
-        return House(http, clients, tokens, admissions, hasher, registry, sessions, redis)
+        return House(http, clients, tokens, admissions, authorizations, hasher, registry, sessions, redis)
 
     return make
 

@@ -8,6 +8,7 @@ from gateway.authority.application import RUNNER_OPTIONS, build
 from gateway.authority.hasher import Hasher
 from gateway.config.model import Config
 from gateway.store.admissions import RedisAdmissions
+from gateway.store.authorizations import RedisAuthorizations
 from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
 from gateway.store.tokens import RedisTokens
@@ -31,8 +32,8 @@ async def test_every_answer_that_ends_something_waits_and_no_other(aiohttp_clien
         waited.append(1)
 
     caller = RedisCaller(fake_redis())
-    config = Config.model_validate({"oauth": {"registration": "open", "refresh_grace": "0s"}})
-    stores = RedisClients(caller), RedisTokens(caller), RedisAdmissions(caller)
+    config = Config.model_validate({"oauth": {"registration": "open", "refresh_grace": "0s", "sign_in": True}})
+    stores = RedisClients(caller), RedisTokens(caller), RedisAdmissions(caller), RedisAuthorizations(caller)
     app = build(config, *stores, hasher, registry=Registry(), caught_up=caught_up)
     server = TestServer(app)
     await server.start_server(**RUNNER_OPTIONS)

@@ -11,10 +11,12 @@ from gateway.authority.enrolment import MAX_CLIENTS, MAX_KEYS
 from gateway.oauth.secrets import IssuedKey
 from tests.authority.conftest import PASSWORD, House, MakeHouse, basic, by
 from tests.console.conftest import ACCOUNT, SIGN_IN, SIGN_OUT, Browser, Page
+from tests.console.flow import App
 
 NEW = "another-password"
 CLIENT, CLIENTS, KEYS = f"{ACCOUNT}/client", f"{ACCOUNT}/clients", f"{ACCOUNT}/keys"
 RETIRE, END, EVERYWHERE, CHANGE = f"{KEYS}/retire", f"{ACCOUNT}/tokens/end", f"{ACCOUNT}/sign-out", f"{ACCOUNT}/password"
+STOP = f"{ACCOUNT}/consents/end"
 
 
 def of(client: IssuedKey) -> str:
@@ -272,7 +274,7 @@ async def test_c01_every_form_of_the_account_is_ours_or_403(ann: Browser) -> Non
     """By the router, so that none is left out; and nothing was written."""
     csrf = (await ann.form(ACCOUNT, SIGN_OUT))["csrf"]
     paths = await posts(ann.house)
-    assert len(paths) == 6
+    assert len(paths) == 7
     before = await everything(ann.house.redis)
     for path in paths:
         assert (await ann.post(path, {})).status == 403
@@ -310,7 +312,10 @@ async def test_o18_every_answer_that_ends_something_waits_until_the_guard_knows(
     ann = Browser(house)
     await ann.sign_in()
     client = await mine(ann)
+    app = await App.register(house)
+    await app.tokens(ann)
     forms = {
+        STOP: await ann.form(ACCOUNT, STOP),
         CLIENTS: await ann.form(ACCOUNT, CLIENTS), KEYS: await ann.form(of(client), KEYS),
         CHANGE: {**await ann.form(ACCOUNT, CHANGE), "password": "wrong-password", "new": NEW, "again": NEW},
         RETIRE: await ann.form(of(client), RETIRE, client_key=client.client_key) | {"tokens": "revoke"},
@@ -320,7 +325,7 @@ async def test_o18_every_answer_that_ends_something_waits_until_the_guard_knows(
     for path, form in forms.items():
         waited.clear()
         assert (await ann.post(path, form)).status in (201, 303, 403)
-        assert bool(waited) is (path in (RETIRE, END, EVERYWHERE)), path
+        assert bool(waited) is (path in (RETIRE, END, EVERYWHERE, STOP)), path
 
 
 @pytest.mark.parametrize(

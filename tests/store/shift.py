@@ -12,7 +12,7 @@ import msgpack
 from redis.asyncio import Redis
 
 _TIMES = {
-    b"at": (b"i", b"x"), b"ch": (b"i", b"x", b"t", b"y"), b"cl": (b"i",), b"ck": (b"i", b"x"), b"ac": (b"i",),
+    b"at": (b"i", b"x"), b"ch": (b"i", b"x", b"t", b"y", b"z"), b"cl": (b"i",), b"ck": (b"i", b"x"), b"ac": (b"i",),
     b"ss": (b"i", b"t"),
 }  # fmt: skip
 
@@ -25,6 +25,9 @@ async def pass_time(redis: Redis, milliseconds: int) -> None:
         if kind in (b"cx", b"pd", b"sx"):
             for member, score in await redis.zrange(key, 0, -1, withscores=True):
                 await redis.zadd(key, {member: score - milliseconds})
+        elif kind == b"cn":
+            for client_id, time in (await redis.hgetall(key)).items():
+                await redis.hset(key, client_id, int(time) - milliseconds)
         elif kind == b"lu":
             await redis.set(key, int(await redis.get(key) or 0) - milliseconds, keepttl=True)
         elif kind in _TIMES:

@@ -55,9 +55,5 @@ local chain = {
   c = short(client.c), k = short(client_key), s = scopes, e = client.e, i = now, x = expires, d = ARGV[6], a = { ARGV[3], now + access_ttl },
 }
 store_chain(KEYS[5], chain, now)
-redis.call("ZADD", KEYS[6], expires, chain_id)
--- Not EXPIRE ... GT, which is younger than Redis 6.2 and skips a key without a TTL, as this one is at first.
-if redis.call("PTTL", KEYS[6]) < refresh_ttl then
-  redis.call("PEXPIREAT", KEYS[6], expires)
-end
+index_chain(KEYS[6], chain_id, expires, now)
 return stored

@@ -2,14 +2,19 @@
 --
 -- Fields of the packed records (gateway/store/codec.py):
 --   client      c id, a account, n enabled (1; 0 no; 2 pending), s scopes, p permissions, e epoch, k keys, r retired with
---               its tokens, g retired without, i issued, o grant types ("" or absent: all)
+--               its tokens, g retired without, i issued, o grant types ("" or absent: all), u redirect URIs (absent: none), m 1 for a public one
 --   credential  c client id, k client key, d digest, i issued, x expires (0 never), j public key (a JWK, in place of a secret)
---   token       c client id*, k client key*, h chain id ("" none), s scopes, e epoch, i issued, x expires
+--   token       c client id*, k client key*, h chain id ("" none), s scopes, e epoch, i issued, x expires,
+--               u subject (absent: the client's own)
 --   chain       c client id*, k client key*, s scopes, e epoch, i issued, x expires, d current digest ("" none any more),
 --               a live access tokens, oldest first: digest, expiry, digest, expiry, ...
 --               and since its first rotation: p previous digest, t when, q scopes asked for then, b sealed successor
---               (absent without a grace), y expiry of the successor's access token
---   account     u username, h password hash, c client ids, i issued, m the claim that it grew from
+--               (absent without a grace), y expiry of the successor's access token;
+--               on behalf of somebody: u subject, l how long it may lie idle (ms), z when it ends at last
+--   code        c client id*, u subject, s scopes, r redirect URI ("" none named), v challenge, g mark of the consent,
+--               e epoch; once used: h the chain that it began
+--   consent     s scopes, e mark (us: one that is forgotten and given again has another)
+--   account     u username, h password hash, c client ids, i issued, s subject, m the claim that it grew from
 --   session     u username, p proof of the password, i begun, t seen
 -- * without its first seven characters, the kind and the partition, which the record's key says too.
 -- Digests and chain ids are bytes, here and in keys.
@@ -18,10 +23,14 @@
 local MAX_ACCESS = 256 -- live access tokens of one chain
 local LAST_USE_KEPT = 400 * 24 * 3600 * 1000 -- ms
 
--- The store's clock in ms; no script is told the time.
-local function now_ms()
+-- The store's clock; no script is told the time.
+local function now_us()
   local time = redis.call("TIME")
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+local function now_ms()
+  return math.floor(now_us() / 1000)
 end
 
 -- The record at a key, or nil; an error that names the kind when anything else is there.
@@ -79,13 +88,22 @@ local function short(id)
   return string.sub(id, 8)
 end
 
-local function store_token(key, client, client_key, chain_id, scopes, now, ttl)
-  local token = { c = short(client.c), k = short(client_key), h = chain_id, s = scopes, e = client.e, i = now, x = now + ttl }
+local function store_token(key, client, client_key, chain_id, scopes, now, ttl, subject)
+  local token = { c = short(client.c), k = short(client_key), h = chain_id, s = scopes, e = client.e, i = now, x = now + ttl, u = subject }
   redis.call("SET", key, cmsgpack.pack(token), "PXAT", now + ttl)
 end
 
 local function store_last_use(key, now)
   redis.call("SET", key, now, "PX", LAST_USE_KEPT)
+end
+
+-- Note in its index until when a chain can be of use; the index lives as long as the last of them.
+local function index_chain(index, chain_id, till, now)
+  redis.call("ZADD", index, till, chain_id)
+  -- Not EXPIRE ... GT, which is younger than Redis 6.2 and skips a key without a TTL, as this one is at first.
+  if redis.call("PTTL", index) < till - now then
+    redis.call("PEXPIREAT", index, till)
+  end
 end
 
 -- Write a chain for as long as its refresh token or one of its access tokens lives.
@@ -101,10 +119,15 @@ local function store_chain(key, chain, now)
   end
 end
 
+-- The index that a chain stands in: the client's, or that of the client and the account on whose behalf it is.
+local function index_of(client_index, chain)
+  return chain.u and client_index .. ":" .. chain.u or client_index
+end
+
 -- End a chain with all its access tokens; token_prefix and a digest make the key of one (same hash tag).
-local function end_chain(key, chain_id, chain, index, token_prefix)
+local function end_chain(key, chain_id, chain, client_index, token_prefix)
   redis.call("DEL", key)
-  redis.call("ZREM", index, chain_id)
+  redis.call("ZREM", index_of(client_index, chain), chain_id)
   for i = 1, #chain.a, 2 do
     redis.call("DEL", token_prefix .. chain.a[i])
   end

@@ -47,7 +47,7 @@ if presented == chain.d then
   if not within(asked, chain.s) then
     return { "widened" }
   end
-  store_token(KEYS[6], client, client_key, chain_id, asked, now, access_ttl)
+  store_token(KEYS[6], client, client_key, chain_id, asked, now, access_ttl, chain.u)
   store_last_use(KEYS[3], now)
 
   local live = {}
@@ -65,6 +65,10 @@ if presented == chain.d then
   -- The new tokens are issued with the credential that was presented now: retiring that one ends them.
   chain.k, chain.d, chain.p, chain.t, chain.a = short(client_key), ARGV[5], presented, now, live
   chain.q, chain.y, chain.b = asked, now + access_ttl, grace > 0 and ARGV[7] or nil
+  if chain.u then
+    chain.x = math.min(now + chain.l, chain.z)
+    index_chain(index_of(KEYS[5], chain), chain_id, math.max(chain.x, now + access_ttl), now)
+  end
   store_chain(KEYS[4], chain, now)
   return { "rotated", asked }
 end
