@@ -42,7 +42,7 @@ test: $(DEV_STAMP)  ## run the whole test suite
 	@$(MAKE) --silent --no-print-directory $(NODE_STAMP) || echo "npm's OAuth clients are not tried" >&2
 	@$(BIN)/python -m pytest -n 4 tests
 
-e2e: $(DEV_STAMP) $(NODE_STAMP)  ## real OAuth clients, Python's and npm's, against a running gateway (needs Node.js and npm)
+e2e: $(DEV_STAMP) $(NODE_STAMP)  ## real OAuth clients and a real browser against a running gateway (needs Node.js, npm, chromium)
 	@E2E=required $(BIN)/python -m pytest -n 2 -v tests/e2e
 
 $(NODE_STAMP): $(BIN)/python tests/e2e/node/package-lock.json

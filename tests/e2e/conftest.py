@@ -8,10 +8,12 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from tests.blackbox import Gateway, Origin
+from tests.e2e.browser import Browser
 
 SCRIPTS = Path(__file__).parent / "node"
 PACKAGES = Path(sys.prefix) / "node" / "node_modules"
@@ -56,7 +58,18 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _missing(what: str) -> None:
+@pytest.fixture(scope="session")
+def browser(node: Path) -> Iterator[Browser]:
+    """Debian's Chromium; without it a test is skipped, and under E2E=required it fails."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        _missing("no browser here (apt-get install --no-install-recommends chromium)")
+    browser = Browser(node, chromium)
+    yield browser
+    browser.close()
+
+
+def _missing(what: str) -> NoReturn:
     if os.environ.get("E2E") == "required":
         pytest.fail(what)
     pytest.skip(what)
