@@ -202,7 +202,10 @@ async def test_the_gateway_s_own_answers_are_not_mapped(rig: Rig) -> None:
 async def test_h02_h07_the_own_endpoints_hear_no_client_s_word_on_itself(rig: Rig, target: str) -> None:
     """Identity, peer, scheme and request id are the edge's to say, there too."""
     client = await rig.client()
-    names = ("X-Client-Id", "x_client_scopes", "X-Gateway-Peer", "X_Gateway_Scheme", "X-Gateway-Request-Id", "X-Forwarded-For")
+    names = (
+        "X-Client-Id", "x_client_scopes", "X_Token-Subject", "X-Gateway-Peer", "X_Gateway_Scheme", "X-Gateway-Request-Id",
+        "X-Forwarded-For",
+    )  # fmt: skip
     assert (await client.ask(get(target, *(f"{name}: evil" for name in names)))).status == 200
     (request,) = rig.authority.requests
     assert b"evil" not in request.raw

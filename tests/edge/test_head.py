@@ -12,7 +12,7 @@ from gateway.errors import GatewayError
 from tests.edge.other_parsers import aiohttp_reads, llhttp_reads
 from tests.edge.rig import AUTH, Rig, get
 
-IDENTITY = ["X-Client-Id", "X-Client-Scopes"]
+IDENTITY = ["X-Client-Id", "X-Client-Scopes", "X-Token-Subject"]
 SPOOFABLE = [
     "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Uri", "X-Forwarded-Prefix",
     "Forwarded",

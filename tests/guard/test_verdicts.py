@@ -127,6 +127,15 @@ def test_tokens_of_a_client_with_other_scopes_do_not_share(bench: Bench) -> None
     assert (first.scopes, second.scopes) == ({READ}, {WRITE})
 
 
+def test_tokens_of_a_client_for_other_people_do_not_share(bench: Bench) -> None:
+    """Nor do those of nobody with those of somebody."""
+    tokens = [replace(TOKEN, subject=subject) for subject in ("gwu_ann", "gwu_bob", "", "gwu_ann")]
+    kept = [bench.keep(number, token) for number, token in enumerate(tokens, start=1)]
+    for verdict, token in zip(kept, tokens, strict=True):
+        line = f"X-Token-Subject: {token.subject}\r\n".encode()
+        assert verdict.identity.endswith(line) if token.subject else b"X-Token-Subject" not in verdict.identity
+
+
 @pytest.mark.parametrize(
     "client",
     [
