@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gateway.authority.enrolment import CodeFlow
+from gateway.authority.enrolment import Traits
 from gateway.authority.hasher import Hasher
-from gateway.authority.operators import add_client
+from gateway.authority.operators import add_client, set_client
 from gateway.config.model import Config
+from gateway.config.oauth_rules import LONGEST_LIFE
 from gateway.errors import InvalidInput
 from gateway.modes import answers, check_trust, reach
-from gateway.oauth.client_metadata import read_redirect_uris
+from gateway.oauth.client_metadata import read_name, read_redirect_uris
+from gateway.oauth.grants import grant_types
 from gateway.store.admissions import RedisAdmissions
 from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
@@ -36,7 +39,7 @@ class Desk:
 
 def enrol(
     config: Config, username: str | None, password: str | None, scopes: frozenset[str], permissions: frozenset[str],
-    redirect_uris: Sequence[str] = (), *, public: bool = False,
+    redirect_uris: Sequence[str] = (), *, name: str = "", public: bool = False,
 ) -> dict[str, str]:
     """
     Make a client and return what is shown of it once.
@@ -45,22 +48,49 @@ def enrol(
         GatewayError: What was asked breaks a rule; its ``detail`` says which.
         Unavailable: The store can't be had.
     """
-    strangers = " ".join(sorted(scopes - set(config.oauth.scopes)))
-    if strangers:
-        raise InvalidInput(f"oauth.scopes does not define {strangers}")
-
+    _check_scopes(config, scopes)
     if (redirect_uris or public) and not config.oauth.sign_in:
         raise InvalidInput("oauth.sign_in is off, so there are no authorization codes")
     if public and not redirect_uris:
         raise InvalidInput("a public client needs --redirect-uri: it can have nothing but authorization codes")
-    flow = CodeFlow(read_redirect_uris(list(redirect_uris)), public=public)
+    traits = Traits(read_name(name) if name else "", read_redirect_uris(list(redirect_uris)), public=public)
 
     async def act(desk: Desk) -> dict[str, str]:
         return asdict(await add_client(
-            desk.clients, desk.hasher, username=username, password=password, scopes=scopes, permissions=permissions, flow=flow
+            desk.clients, desk.hasher, username=username, password=password, scopes=scopes, permissions=permissions,
+            traits=traits,
         ))  # fmt: skip
 
     return operate(config, act)
+
+
+def change(config: Config, client_id: str, changes: Mapping[str, Any]) -> dict[str, object]:
+    """
+    Change a client, by the names of `gateway.oauth.ports.ClientStore.change_client`; returns what it is now.
+
+    Raises:
+        GatewayError: What was asked breaks a rule; its ``detail`` says which.
+        Unavailable: The store can't be had.
+    """
+    checked = dict(changes)
+    _check_scopes(config, checked.get("scopes", frozenset()))
+    if checked.get("name"):
+        read_name(checked["name"])
+    if "redirect_uris" in checked:
+        checked["redirect_uris"] = read_redirect_uris(list(checked["redirect_uris"]))
+    offered = grant_types(refresh=True, sign_in=True)
+    if set(checked.get("grants", ())) - set(offered):
+        raise InvalidInput(f"the grants are {', '.join(offered)}")
+    for name in ("access_ttl_ms", "refresh_ttl_ms"):
+        if checked.get(name, 0) > LONGEST_LIFE // timedelta(milliseconds=1):
+            raise InvalidInput(f"no token lives longer than {LONGEST_LIFE.days}d: what ended it is not remembered longer")
+    return operate(config, lambda desk: set_client(desk.clients, client_id, checked))
+
+
+def _check_scopes(config: Config, scopes: frozenset[str]) -> None:
+    strangers = " ".join(sorted(scopes - set(config.oauth.scopes)))
+    if strangers:
+        raise InvalidInput(f"oauth.scopes does not define {strangers}")
 
 
 def operate(config: Config, act: Callable[[Desk], Coroutine[Any, Any, T]]) -> T:

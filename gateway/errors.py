@@ -251,8 +251,8 @@ class Overloaded(GatewayError):
     code = "overloaded"
     title = "Too busy, try again"
 
-    def __init__(self, detail: str = "", *, reason: str = "") -> None:
-        super().__init__(detail, reason=reason, headers=(("Retry-After", "1"),))
+    def __init__(self, detail: str = "", *, reason: str = "", retry_after: int = 1) -> None:
+        super().__init__(detail, reason=reason, headers=(("Retry-After", str(retry_after)),))
 
 
 # --- upstreams -----------------------------------------------------------------------------------------------------

@@ -44,6 +44,22 @@ def add_commands(actions: argparse._SubParsersAction[argparse.ArgumentParser], a
     )
     add.add_argument("--public", action="store_true", help="an app that can't keep a secret, so it gets none")
 
+    add.add_argument("--name", default="", help="what people see of it")
+
+    command("show", "show a client; never a secret", _show).add_argument("client_id")
+    change = command("set", "change a client: what is named, nothing else; new tokens follow it at once", _set)
+    change.add_argument("client_id")
+    change.add_argument("--name", help="what people see of it; '' for none")
+    change.add_argument("--scopes", help="all that it may be granted; what a live token has beyond that ends at once")
+    change.add_argument("--grants", help="grant types, separated by spaces, or all")
+    change.add_argument("--permissions", help="introspect:any or ''")
+    change.add_argument(
+        "--redirect-uri", action="append", metavar="URI", help="where codes may go, in place of those before; '' for nowhere"
+    )
+    change.add_argument("--access-token-ttl", metavar="TIME", help="life of its access tokens, like 10m; or default")
+    change.add_argument("--refresh-token-ttl", metavar="TIME", help="longest life of its chains of refresh tokens; or default")
+    change.add_argument("--max-live-chains", metavar="NUMBER", help="chains that it may have at once; or default")
+
     initial = command("initial-access-token", "make a token with which one may register where registration is `token`", _initial)
     initial.add_argument("--uses", type=int, default=1, help="registrations that it is good for (default %(default)s)")
     initial.add_argument("--ttl", default="7d", help="how long it is good, like 12h or 30d (default %(default)s)")
@@ -60,7 +76,37 @@ def _add(config: Config, arguments: argparse.Namespace) -> object:
 
     scopes, permissions = frozenset(arguments.scopes.split()), frozenset(arguments.permissions.split())
     password = _line() if arguments.password else None
-    return enrol(config, arguments.username, password, scopes, permissions, arguments.redirect_uri, public=arguments.public)
+    return enrol(
+        config, arguments.username, password, scopes, permissions, arguments.redirect_uri, name=arguments.name,
+        public=arguments.public,
+    )  # fmt: skip
+
+
+def _show(config: Config, arguments: argparse.Namespace) -> object:
+    from gateway.authority import operators
+    from gateway.enrol import operate
+
+    return operate(config, lambda desk: operators.show_client(desk.clients, arguments.client_id))
+
+
+def _set(config: Config, arguments: argparse.Namespace) -> object:
+    from gateway.enrol import change
+    from gateway.errors import InvalidInput
+
+    given = {
+        "name": arguments.name,
+        "scopes": _words(arguments.scopes),
+        "permissions": _words(arguments.permissions),
+        "grants": _words("" if arguments.grants == "all" else arguments.grants),
+        "redirect_uris": None if arguments.redirect_uri is None else tuple(uri for uri in arguments.redirect_uri if uri),
+        "access_ttl_ms": _life("--access-token-ttl", arguments.access_token_ttl),
+        "refresh_ttl_ms": _life("--refresh-token-ttl", arguments.refresh_token_ttl),
+        "max_live_chains": _number("--max-live-chains", arguments.max_live_chains),
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        raise InvalidInput("nothing to set: see gateway clients set --help")
+    return change(config, arguments.client_id, changes)
 
 
 def _initial(config: Config, arguments: argparse.Namespace) -> object:
@@ -91,14 +137,40 @@ def _decide(config: Config, arguments: argparse.Namespace) -> object:
     return operate(config, lambda desk: act(desk.clients, desk.admissions, arguments.client_id))
 
 
-def _duration(text: str) -> timedelta:
+def _duration(text: str, option: str = "--ttl") -> timedelta:
     from gateway.config.values import parse_duration
     from gateway.errors import InvalidInput
 
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise InvalidInput(f"--ttl: {error}") from None
+        raise InvalidInput(f"{option}: {error}") from None
+
+
+def _words(text: str | None) -> frozenset[str] | None:
+    return None if text is None else frozenset(text.split())
+
+
+def _life(option: str, text: str | None) -> int | None:
+    """Milliseconds; 0 for ``default``, which no life is."""
+    from gateway.errors import InvalidInput
+
+    if text is None or text == "default":
+        return None if text is None else 0
+    life = _duration(text, option)
+    if life < timedelta(seconds=1):
+        raise InvalidInput(f"{option}: write 1s at least, or default")
+    return life // timedelta(milliseconds=1)
+
+
+def _number(option: str, text: str | None) -> int | None:
+    from gateway.errors import InvalidInput
+
+    if text is None or text == "default":
+        return None if text is None else 0
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 100_000):
+        raise InvalidInput(f"{option}: write a number from 1 to 100000, or default")
+    return int(text)
 
 
 def _print(answer: object) -> int:

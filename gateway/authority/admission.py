@@ -27,6 +27,10 @@ from gateway.oauth.tokens import InitialRef, find_initial
 CLOSED = "Registration is closed; ask the operator of this gateway for a client"
 
 
+_BEGUN_MS = 120_000
+"""How long a registration counts that comes to nothing; keeping the client says how long it really stays."""
+
+
 class Admission:
     """The mode of ``oauth.registration``, for both ways to register."""
 
@@ -112,7 +116,20 @@ class Probation:
         """Whether they wait for the operator."""
         self.life_ms = oauth.unused_registration_ttl // timedelta(milliseconds=1)
         """How long they live without a token; 0: for ever."""
+        self._max_clients = oauth.max_clients
         self._admissions = admissions
+
+    async def count(self, client_id: str) -> None:
+        """
+        Count who registers, before anything is written of it.
+
+        Raises:
+            Overloaded: As many as may be are there already.
+            StoreUnavailable: If the store does not answer.
+        """
+        if not await self._admissions.count_client(client_id, at_most=self._max_clients, life_ms=_BEGUN_MS):
+            detail = "No more clients can register for now; ask the operator of this gateway for one"
+            raise Overloaded(detail, reason="max_clients", retry_after=60)
 
     async def begin(self, client_id: str) -> None:
         """

@@ -150,6 +150,7 @@ def build(
     app.router.add_get(f"{prefix}/clients", client.list)
     app.router.add_get(f"{prefix}/clients/{{client_id}}", client.show)
     app.router.add_delete(f"{prefix}/clients/{{client_id}}", client.delete)
+    app.router.add_patch(f"{prefix}/clients/{{client_id}}", client.rename)
     key_acts = KeyActs(clients, enrolment)
     keys = KeysEndpoint(prefix, enrolment, ownership, key_acts)
     app.router.add_get(f"{prefix}/clients/{{client_id}}/keys", keys.list)

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from gateway.authority.admission import Admission
 from gateway.authority.answers import PENDING, answer, answer_empty
 from gateway.authority.body import read_json_bytes
-from gateway.authority.enrolment import CodeFlow, Enrolment
+from gateway.authority.enrolment import Enrolment, Traits
 from gateway.authority.register import log_registered
 from gateway.authority.rescue import facts
 from gateway.authority.throttle import Throttle
@@ -62,11 +62,12 @@ class DescribedClients:
         """Register (RFC 7591 section 3.1); the answer shows secret and registration access token for the only time."""
         paid_with = await self._admission.admit(request)
         metadata = read_client_metadata(await read_json_bytes(request), self._offer)
+        name = str(metadata.pop("client_name", ""))  # the client's record has it, for all who show it
         self._throttle.register(request)
         async with self._admission.paid(paid_with):
             issued, token = await self._enrolment.describe(
                 _scopes(metadata), _grants(metadata), orjson.dumps(metadata), public_keys(metadata),
-                flow=CodeFlow(redirect_uris(metadata), public=_is_public(metadata)),
+                traits=Traits(name, redirect_uris(metadata), public=_is_public(metadata)),
             )  # fmt: skip
         self._registered.inc()
         log_registered(request, issued, pending=self._pending, token_id=paid_with.token_id if paid_with else "")
@@ -77,7 +78,7 @@ class DescribedClients:
         created = {"client_id_issued_at": client.issued_at // 1000} if client is not None else {}
         location = ((hdrs.LOCATION, f"{self._url}/{issued.client_id}"),)
         waiting = PENDING if self._pending else {}
-        document = {**self._document(issued.client_id, token, metadata), **secret, **created, **waiting}
+        document = {**self._document(issued.client_id, name, token, metadata), **secret, **created, **waiting}
         return answer(document, status=201, headers=location)
 
     async def show(self, request: web.Request) -> web.Response:
@@ -96,16 +97,17 @@ class DescribedClients:
         )  # fmt: skip
         if _is_public(metadata) != client.public:
             raise InvalidClientMetadata("token_endpoint_auth_method: a client that can't keep a secret can't become another one")
+        name = str(metadata.pop("client_name", ""))
         await self._replace_keys(client.client_id, credentials, public_keys(metadata))
         scopes = _scopes(metadata) | (client.scopes - self._offer.scopes)
         changed = await self._clients.change_client(
-            client.client_id, scopes=scopes, grants=_grants(metadata), redirect_uris=redirect_uris(metadata)
+            client.client_id, scopes=scopes, grants=_grants(metadata), redirect_uris=redirect_uris(metadata), name=name
         )
         saved = Registration(client.client_id, registration.manager_digest, orjson.dumps(metadata))
         if changed is None or not await self._clients.save_registration(saved):
             raise InvalidRegistrationToken(sent=True, reason="deleted_meanwhile")
         _log.info("client.changed", extra=facts(request, client_id=client.client_id))
-        return self._shown(client, metadata, token)
+        return self._shown(changed, metadata, token)
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete the client (RFC 7592 section 2.3); all its tokens are dead before the answer goes out."""
@@ -163,13 +165,14 @@ class DescribedClients:
     def _shown(self, client: Client, metadata: dict[str, object], token: str) -> web.Response:
         issued = {"client_id_issued_at": client.issued_at // 1000}
         waiting = PENDING if client.pending else {}
-        return answer({**self._document(client.client_id, token, metadata), **issued, **waiting})
+        return answer({**self._document(client.client_id, client.name, token, metadata), **issued, **waiting})
 
-    def _document(self, client_id: str, token: str, metadata: dict[str, object]) -> dict[str, object]:
+    def _document(self, client_id: str, name: str, token: str, metadata: dict[str, object]) -> dict[str, object]:
         return {
             "client_id": client_id,
             "registration_access_token": token,
             "registration_client_uri": f"{self._url}/{client_id}",
+            **({"client_name": name} if name else {}),
             **metadata,
         }
 

@@ -38,9 +38,11 @@ TAKEN = "The username is taken; its owner, by Basic, lists clients with GET /cli
 
 
 @dataclass(frozen=True, slots=True)
-class CodeFlow:
-    """How a client uses authorization codes."""
+class Traits:
+    """What there is to a client beside its rights."""
 
+    name: str = ""
+    """What people see."""
     redirect_uris: tuple[str, ...] = ()
     public: bool = False
     """It can't keep a secret, so it gets none."""
@@ -66,7 +68,7 @@ class Enrolment:
 
     async def register(
         self, username: str, password: str | None, scopes: frozenset[str], permissions: frozenset[str] = _NONE, *,
-        flow: CodeFlow | None = None, source: bytes = b"",
+        traits: Traits | None = None, source: bytes = b"",
     ) -> IssuedKey:
         """
         Make an account with its first client.
@@ -76,7 +78,7 @@ class Enrolment:
             password: As `read_password` gives it; None for an account that nobody can log in to.
             scopes: All that the client may be granted.
             permissions: Rights beyond its own tokens.
-            flow: How it uses authorization codes; None: not at all.
+            traits: What else there is to it.
             source: Who counts as one when passwords are hashed.
 
         Raises:
@@ -89,7 +91,7 @@ class Enrolment:
             raise Conflict(TAKEN)
         try:
             password_hash = _UNUSABLE if password is None else await self._hasher.hash(password, source=source)
-            client, issued = await self._create(username, scopes, permissions, flow=flow)
+            client, issued = await self._create(username, scopes, permissions, traits=traits)
             account = Account(username, password_hash, (client.client_id,), subject=mint_subject(self._entropy(ID_ENTROPY)))
             if not await self._clients.confirm_username(account, claim, life_ms=self._life_ms):
                 raise Conflict(TAKEN)
@@ -100,7 +102,7 @@ class Enrolment:
         return issued
 
     async def attach(
-        self, username: str, scopes: frozenset[str], permissions: frozenset[str] = _NONE, *, flow: CodeFlow | None = None
+        self, username: str, scopes: frozenset[str], permissions: frozenset[str] = _NONE, *, traits: Traits | None = None
     ) -> IssuedKey:
         """
         Make another client of an account.
@@ -109,7 +111,7 @@ class Enrolment:
             Conflict: If the account has `MAX_CLIENTS`.
             StoreUnavailable: If the store does not answer.
         """
-        client, issued = await self._create(username, scopes, permissions, flow=flow)
+        client, issued = await self._create(username, scopes, permissions, traits=traits)
         if not await self._link(username, client):
             await forget_vanished(self._clients, username)
             if not await self._link(username, client):
@@ -117,15 +119,15 @@ class Enrolment:
         await self._keep(client)
         return issued
 
-    async def found(self, scopes: frozenset[str], permissions: frozenset[str], flow: CodeFlow | None = None) -> IssuedKey:
+    async def found(self, scopes: frozenset[str], permissions: frozenset[str], traits: Traits | None = None) -> IssuedKey:
         """Make a client without an account, for the operator."""
-        client, issued = await self._create("", scopes, permissions, flow=flow)
+        client, issued = await self._create("", scopes, permissions, traits=traits)
         await self._keep(client)
         return issued
 
     async def describe(
         self, scopes: frozenset[str], grants: frozenset[str], metadata: bytes, jwks: Sequence[bytes] = (), *,
-        flow: CodeFlow | None = None,
+        traits: Traits | None = None,
     ) -> tuple[IssuedKey, str]:
         """
         Make a client without an account that manages itself (RFC 7591).
@@ -135,7 +137,7 @@ class Enrolment:
             grants: Grant types that it may use.
             metadata: What it said of itself, as JSON.
             jwks: Its public keys, with which it authenticates then, in place of a secret.
-            flow: How it uses authorization codes; None: not at all.
+            traits: What else there is to it.
 
         Returns:
             Its credential (the secret empty where it has keys, or can't keep one) and its registration access token.
@@ -143,7 +145,7 @@ class Enrolment:
         Raises:
             StoreUnavailable: If the store does not answer.
         """
-        client, issued = await self._create("", scopes, _NONE, grants, jwks[0] if jwks else b"", flow)
+        client, issued = await self._create("", scopes, _NONE, grants, jwks[0] if jwks else b"", traits)
         for jwk in jwks[1:]:
             await self.add_public_key(client.client_id, jwk)
         token = mint_manager(client.client_id, self._entropy(ENTROPY))
@@ -189,7 +191,7 @@ class Enrolment:
 
     async def _create(
         self, account: str, scopes: frozenset[str], permissions: frozenset[str], grants: frozenset[str] = _NONE,
-        jwk: bytes = b"", flow: CodeFlow | None = None,
+        jwk: bytes = b"", traits: Traits | None = None,
     ) -> tuple[Client, IssuedKey]:  # fmt: skip
         partition = mint_partition(self._entropy(PARTITION_ENTROPY))
         client_id = mint_client_id(partition, self._entropy(ID_ENTROPY))
@@ -198,14 +200,17 @@ class Enrolment:
             issued = IssuedKey(client_id, credential.client_key, "")
         else:
             issued, credential = mint_key(client_id, partition, self._entropy(KEY_ENTROPY), now_ms=0)
-        flow = flow or CodeFlow()
-        if flow.public:  # a key as others have it, of which nobody was told the secret: tokens name the key that they came by
+        traits = traits or Traits()
+        if traits.public:  # a key as others have it, of which nobody was told the secret: tokens name the key that they came by
             issued = IssuedKey(client_id, issued.client_key, "")
         pending = self._probation is not None and self._probation.pending
         client = Client(
             client_id, account, enabled=not pending, scopes=scopes, permissions=permissions, keys=(issued.client_key,),
-            grants=grants, pending=pending, redirect_uris=flow.redirect_uris, public=flow.public,
+            grants=grants, pending=pending, redirect_uris=traits.redirect_uris, public=traits.public,
+            name=traits.name,
         )  # fmt: skip
+        if self._probation is not None:
+            await self._probation.count(client_id)
         await self._clients.create_client(client, credential, provisional=True)
         if self._probation is not None:
             await self._probation.begin(client_id)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
-from gateway.authority.enrolment import CodeFlow, Enrolment
+from gateway.authority.clients import described
+from gateway.authority.enrolment import Enrolment, Traits
 from gateway.authority.hasher import Hasher
 from gateway.errors import Conflict, InvalidInput, NotFound
 from gateway.oauth.accounts import read_password, read_username
@@ -26,7 +27,7 @@ _UNKNOWN = "There is no such client"
 
 async def add_client(
     clients: ClientStore, hasher: Hasher, *, username: str | None, password: str | None = None,
-    scopes: frozenset[str] = frozenset(), permissions: frozenset[str] = frozenset(), flow: CodeFlow | None = None,
+    scopes: frozenset[str] = frozenset(), permissions: frozenset[str] = frozenset(), traits: Traits | None = None,
     entropy: Callable[[int], bytes] = os.urandom,
 ) -> IssuedKey:
     """
@@ -40,7 +41,7 @@ async def add_client(
         password: For an account that is made now; None: nobody can log in to it.
         scopes: All that the client may be granted.
         permissions: `INTROSPECT_ANY` or nothing.
-        flow: How it uses authorization codes; None: not at all.
+        traits: What else there is to it.
         entropy: Gives random bytes.
 
     Raises:
@@ -52,14 +53,58 @@ async def add_client(
         raise InvalidInput(f"the only permission is {INTROSPECT_ANY}")
     enrolment = Enrolment(clients, hasher, entropy)
     if username is None:
-        return await enrolment.found(scopes, permissions, flow)
+        return await enrolment.found(scopes, permissions, traits)
     name = read_username(username)
     secret = None if password is None else read_password(password)
     if await clients.find_account(name) is None:
-        return await enrolment.register(name, secret, scopes, permissions, flow=flow)
+        return await enrolment.register(name, secret, scopes, permissions, traits=traits)
     if secret is not None:
         raise Conflict("The account exists and keeps its password: leave the password out")
-    return await enrolment.attach(name, scopes, permissions, flow=flow)
+    return await enrolment.attach(name, scopes, permissions, traits=traits)
+
+
+async def show_client(clients: ClientStore, client_id: str) -> dict[str, object]:
+    """
+    What there is to say of a client, as its owner sees it, and what only the operator grants.
+
+    Raises:
+        NotFound: If there is no such client.
+        StoreUnavailable: If the store does not answer.
+    """
+    client = await clients.find_client(client_id)
+    if client is None:
+        raise NotFound(_UNKNOWN)
+    return _shown(client)
+
+
+async def set_client(clients: ClientStore, client_id: str, changes: Mapping[str, Any]) -> dict[str, object]:
+    """
+    Change a client; what lives keeps its time, new tokens get what is said.
+
+    Args:
+        clients: The store.
+        client_id: Which.
+        changes: By the names of `ClientStore.change_client`.
+
+    Raises:
+        InvalidInput: If a change breaks its rule.
+        NotFound: If there is no such client.
+        StoreUnavailable: If the store does not answer.
+    """
+    if set(changes.get("permissions", ())) - {INTROSPECT_ANY}:
+        raise InvalidInput(f"the only permission is {INTROSPECT_ANY}")
+    client = await clients.change_client(client_id, **changes)
+    if client is None:
+        raise NotFound(_UNKNOWN)
+    return _shown(client)
+
+
+def _shown(client: Client) -> dict[str, object]:
+    return {
+        **described(client), **({"username": client.account} if client.account else {}),
+        **({"permissions": sorted(client.permissions)} if client.permissions else {}),
+        **({"public": True} if client.public else {}),
+    }  # fmt: skip
 
 
 async def add_initial(
@@ -107,12 +152,10 @@ async def list_pending(clients: ClientStore, admissions: AdmissionStore) -> list
         if client is None or not client.pending:
             await admissions.forget_pending(client_id)
             continue
-        registration = await clients.find_registration(client_id)
-        name = {} if registration is None else json.loads(registration.metadata)
         found.append({
             "client_id": client_id,
             **({"username": client.account} if client.account else {}),
-            **({"client_name": name["client_name"]} if "client_name" in name else {}),
+            **({"client_name": client.name} if client.name else {}),
             "created": client.issued_at // 1000,
         })  # fmt: skip
     return found

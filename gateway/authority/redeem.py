@@ -62,15 +62,19 @@ class CodeExchange:
         self._judge(caller, code, redeemed)
         granted = redeemed.scopes & caller.client.scopes
         shown = pair if refresh else Pair(pair.access, None)
-        document = token_answer(shown, expires_in=self._access_ttl_ms // 1000, granted=granted, requested=None)
+        access_ttl_ms = caller.client.access_ttl_ms or self._access_ttl_ms
+        document = token_answer(shown, expires_in=access_ttl_ms // 1000, granted=granted, requested=None)
         return document, redeemed.unkept
 
     async def _redeem(
         self, ref: CodeRef, code: Code, caller: Caller, minted: NewTokens, *, sound: bool, refresh: bool
     ) -> Redeemed:
+        client = caller.client
         return await self._authorizations.redeem(
-            ref, code, caller.client_key, minted, sound=sound, refresh=refresh, access_ttl_ms=self._access_ttl_ms,
-            idle_ms=self._idle_ms, longest_ms=self._longest_ms, max_live_chains=self._max_live_chains,
+            ref, code, caller.client_key, minted, sound=sound, refresh=refresh,
+            access_ttl_ms=client.access_ttl_ms or self._access_ttl_ms, idle_ms=self._idle_ms,
+            longest_ms=client.refresh_ttl_ms or self._longest_ms,
+            max_live_chains=client.max_live_chains or self._max_live_chains,
         )  # fmt: skip
 
     def _judge(self, caller: Caller, code: Code, redeemed: Redeemed) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from aiohttp import web
@@ -71,6 +71,18 @@ class Terms:
         )
 
 
+    def for_client(self, client: Client) -> Terms:
+        """These terms with what the operator set for a client."""
+        if not (client.access_ttl_ms or client.refresh_ttl_ms or client.max_live_chains):
+            return self
+        return replace(
+            self,
+            access_ttl_ms=client.access_ttl_ms or self.access_ttl_ms,
+            refresh_ttl_ms=client.refresh_ttl_ms or self.refresh_ttl_ms,
+            max_live_chains=client.max_live_chains or self.max_live_chains,
+        )
+
+
 class TokenEndpoint:
     """The token endpoint.  It never runs argon2."""
 
@@ -112,7 +124,8 @@ class TokenEndpoint:
         return answer(document)
 
     async def _client_credentials(self, caller: Caller, form: dict[str, str]) -> Answer:
-        terms, client = self._terms, caller.client
+        client = caller.client
+        terms = self._terms.for_client(client)
         requested = _requested(form)
         granted = grant_scopes(requested, client.scopes)
         partition = find_partition(client.client_id)
@@ -164,7 +177,7 @@ class TokenEndpoint:
         refreshed = await self._tokens.refresh(
             caller.client.client_id, caller.client_key, presented,
             NewTokens(minted.access, minted.refresh, seal(pair, token, entropy[NEXT_ENTROPY:])), requested,
-            access_ttl_ms=self._terms.access_ttl_ms, grace_ms=self._terms.grace_ms,
+            access_ttl_ms=self._terms.for_client(caller.client).access_ttl_ms, grace_ms=self._terms.grace_ms,
         )
         if refreshed.outcome is RefreshOutcome.ROTATED:
             return pair, refreshed

@@ -170,6 +170,8 @@ class OAuth(Section):
     How long a client that registered itself lives without ever getting a token, its account too, if that has no client that
     did; who waits for approval, waits so long at most.  0s: for ever.  What the operator makes stays.
     """
+    max_clients: Annotated[int, Field(ge=1, le=10_000_000), AS_WHOLE] = 100_000
+    """Clients that registered themselves, at once; one more is 503.  What the operator makes is not counted."""
     access_token_ttl: SomeTime = timedelta(hours=1)
     """Life of an access token."""
     refresh_token_ttl: SomeTime = timedelta(hours=24)

@@ -12,7 +12,6 @@ from aiohttp import hdrs, web
 
 from gateway.config.model import OAuth
 from gateway.console import csrf, people
-from gateway.console.consents import name_of
 from gateway.console.destination import local
 from gateway.console.pages import render
 from gateway.console.people import see_other
@@ -79,7 +78,7 @@ class AuthorizePage:
         consent = await self._desk.authorizations.find_consent(asked.client.client_id, account.subject)
         if is_granted(wanted, consent):
             return await self._grant(request, account, asked, wanted)
-        return await self._ask(request, account, asked, wanted, consent)
+        return self._ask(request, account, asked, wanted, consent)
 
     async def submit(self, request: web.Request) -> web.Response:
         """Take the answer of the consent page."""
@@ -116,14 +115,13 @@ class AuthorizePage:
         state = "" if "state" in repeated else parameters.get("state", "")
         return _Asked(query, client, target, state, parameters, frozenset(repeated))
 
-    async def _ask(
+    def _ask(
         self, request: web.Request, account: Account, asked: _Asked, wanted: AuthorizationRequest, consent: Consent | None
     ) -> web.Response:
         known = consent.scopes if consent is not None else frozenset()
-        named = await name_of(self._desk.clients, asked.client.client_id)
         return render(
             request, "consent.html", form_action=(_source(asked.target.uri),), csrf=csrf.token(request), account=account,
-            client=asked.client, name=named, query=asked.query, place=_place(asked.target.uri),
+            client=asked.client, name=asked.client.name, query=asked.query, place=_place(asked.target.uri),
             scopes=[(scope, self._scopes.get(scope, ""), scope in known) for scope in sorted(wanted.scopes)],
         )  # fmt: skip
 

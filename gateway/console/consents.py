@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from aiohttp import web
 
 from gateway.console import csrf, people
 from gateway.console.people import see_other
-from gateway.console.ports import Accounts, Desk
+from gateway.console.ports import Desk
 from gateway.console.room import ROOM
 from gateway.errors import NotFound
 from gateway.oauth.records import Account
@@ -31,18 +30,12 @@ class Allowed:
     """Milliseconds."""
 
 
-async def name_of(clients: Accounts, client_id: str) -> str:
-    """What a client calls itself; empty when it does not say."""
-    registration = await clients.find_registration(client_id)
-    return "" if registration is None else str(json.loads(registration.metadata).get("client_name", ""))
-
-
 async def allowed_by(desk: Desk, account: Account) -> list[Allowed]:
     """The clients that may act for an account, the oldest consent first; deleted ones are not told."""
     given = await desk.authorizations.consents(account)
     clients = await asyncio.gather(*(desk.clients.find_client(consent.client_id) for consent, _ in given))
     return [
-        Allowed(consent.client_id, await name_of(desk.clients, consent.client_id), tuple(sorted(consent.scopes)), time)
+        Allowed(consent.client_id, client.name, tuple(sorted(consent.scopes)), time)
         for (consent, time), client in zip(given, clients, strict=True) if client is not None
     ]  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from aiohttp import web
 
 from gateway.oauth.ports import AuthorizationStore
-from gateway.oauth.records import Account, Chain, Client, Credential, Registration
+from gateway.oauth.records import Account, Chain, Client, Credential
 from gateway.oauth.secrets import IssuedKey
 
 
@@ -20,9 +20,6 @@ class Accounts(Protocol):
 
     async def find_client(self, client_id: str) -> Client | None:
         """The client, or None (also for a string that is no client id)."""
-
-    async def find_registration(self, client_id: str) -> Registration | None:
-        """What a client registered."""
 
 
 class Passwords(Protocol):

@@ -116,6 +116,16 @@ def redirect_uris(metadata: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(str(uri) for uri in uris) if usable and isinstance(uris, list) else ()
 
 
+def read_name(value: object) -> str:
+    """
+    Check the name of a client (RFC 7591 section 2, ``client_name``): data, that is shown escaped.
+
+    Raises:
+        InvalidClientMetadata: It is no string of 1 to `MAX_TEXT` characters that can be shown.
+    """
+    return _text("client_name", value)
+
+
 def read_redirect_uris(value: object) -> tuple[str, ...]:
     """
     Check redirect URIs: absolute, without a fragment; https, http on loopback, or an app's own scheme.

@@ -83,7 +83,8 @@ class ClientStore(Protocol):
     async def change_client(
         self, client_id: str, *, enabled: bool | None = None, scopes: frozenset[str] | None = None,
         permissions: frozenset[str] | None = None, grants: frozenset[str] | None = None,
-        redirect_uris: tuple[str, ...] | None = None, end_tokens: bool = False,
+        redirect_uris: tuple[str, ...] | None = None, name: str | None = None, access_ttl_ms: int | None = None,
+        refresh_ttl_ms: int | None = None, max_live_chains: int | None = None, end_tokens: bool = False,
     ) -> Client | None:
         """Change what is given, atomically; ``end_tokens`` raises the epoch.  The client as it is now, or None."""
 
@@ -130,6 +131,13 @@ class AdmissionStore(Protocol):
 
     async def pending(self) -> list[str]:
         """The client ids that may wait, who came first first; some may have been decided on or be gone."""
+
+    async def count_client(self, client_id: str, *, at_most: int, life_ms: int) -> bool:
+        """
+        Count a client that registers itself, for ``life_ms`` unless `ClientStore.keep_client` says more.
+
+        False when ``at_most`` are there already; those that have vanished or were deleted are not counted.
+        """
 
     async def forget_pending(self, client_id: str) -> None:
         """Take a client off that list."""

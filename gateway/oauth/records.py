@@ -39,6 +39,14 @@ class Client:
     """Where authorization codes may go, to the letter."""
     public: bool = False
     """It can't keep a secret (RFC 6749 section 2.1): its one client_key stands in records, and nobody knows a secret of it."""
+    name: str = ""
+    """What people see; its own word, or its owner's.  Any characters that can be shown."""
+    access_ttl_ms: int = 0
+    """Life of its access tokens; 0: as configured."""
+    refresh_ttl_ms: int = 0
+    """Longest life of its chains; 0: as configured."""
+    max_live_chains: int = 0
+    """Chains that it may have at once; 0: as configured."""
 
     def may_use(self, grant: str) -> bool:
         """Whether a grant type is permitted to it."""

@@ -10,6 +10,8 @@ from gateway.store.script import Script, answering
 MAX_PENDING = 10_000
 """Clients that may wait at once."""
 
+COUNT_CLIENT = Script("count_client")
+"""Of a set in a slot of its own; `gateway.store.clients` notes there how long a client stays."""
 _ADD_PENDING = Script("add_pending")
 _DECIDE_CLIENT = Script("decide_client")
 _RETURN_INITIAL = Script("return_initial")
@@ -56,6 +58,15 @@ class RedisAdmissions:
         with answering("pending"):
             found = await self._caller.call("ZRANGE", self._keys.pending(), 0, -1)
             return [str(client_id, "ascii") for client_id in found]
+
+    async def count_client(self, client_id: str, *, at_most: int, life_ms: int) -> bool:
+        """
+        Count a client that registers itself, for ``life_ms`` unless `ClientStore.keep_client` says more.
+
+        False when ``at_most`` are there already; those that have vanished or were deleted are not counted.
+        """
+        args: list[str | int | bytes] = [client_id, life_ms, at_most]
+        return bool(await COUNT_CLIENT(self._caller, [self._keys.registered()], args) == 1)
 
     async def forget_pending(self, client_id: str) -> None:
         """Take a client off that list."""

@@ -11,6 +11,7 @@ from typing import Any
 from gateway.oauth.records import Account, Client, Credential, Registration
 from gateway.oauth.tokens import SecretRef, find_partition, is_client_id, is_client_key
 from gateway.store import codec
+from gateway.store.admissions import COUNT_CLIENT
 from gateway.store.caller import Caller
 from gateway.store.keys import Keys
 from gateway.store.resp import Word
@@ -148,6 +149,7 @@ class RedisClients:
 
     async def keep_client(self, client_id: str, *, life_ms: int = 0) -> bool:
         """Keep a client and its credentials, for a while or (0) for ever; False when it has vanished."""
+        await COUNT_CLIENT(self._caller, [self._keys.registered()], [client_id, life_ms, 0])  # first: none stays uncounted
         args: list[Word] = [self._credentials(client_id), self._keys.secrets(client_id[4:7]), life_ms]
         keys = [self._keys.client(client_id), self._keys.registration(client_id)]
         return _done(await _KEEP_CLIENT(self._caller, keys, args))
@@ -192,28 +194,26 @@ class RedisClients:
         keys = [self._keys.client(client_id), self._keys.live_chains(client_id), self._keys.registration(client_id)]
         at, partition = self._keys, client_id[4:7]
         prefixes: list[Word] = [at.credentials(partition), at.last_uses(partition), at.secrets(partition)]
-        return _done(await _DELETE_CLIENT(self._caller, keys, prefixes))
+        deleted = _done(await _DELETE_CLIENT(self._caller, keys, prefixes))
+        with answering("delete_client"):
+            await self._caller.call("ZREM", at.registered(), client_id)
+        return deleted
 
     async def change_client(
         self, client_id: str, *, enabled: bool | None = None, scopes: frozenset[str] | None = None,
         permissions: frozenset[str] | None = None, grants: frozenset[str] | None = None,
-        redirect_uris: tuple[str, ...] | None = None, end_tokens: bool = False,
+        redirect_uris: tuple[str, ...] | None = None, name: str | None = None, access_ttl_ms: int | None = None,
+        refresh_ttl_ms: int | None = None, max_live_chains: int | None = None, end_tokens: bool = False,
     ) -> Client | None:  # fmt: skip
         """Change what is given, atomically; ``end_tokens`` raises the epoch.  The client as it is now, or None."""
         if not is_client_id(client_id):
             return None
-        value = await _CHANGE_CLIENT(
-            self._caller,
-            [self._keys.client(client_id)],
-            [
-                "" if enabled is None else int(enabled),
-                int(scopes is not None), codec.join(scopes or frozenset()),
-                int(permissions is not None), codec.join(permissions or frozenset()),
-                int(end_tokens),
-                int(grants is not None), codec.join(grants or frozenset()),
-                int(redirect_uris is not None), " ".join(redirect_uris or ()),
-            ],
-        )  # fmt: skip
+        given = {
+            "enabled": enabled, "scopes": scopes, "permissions": permissions, "grants": grants, "redirect_uris": redirect_uris,
+            "name": name, "access_ttl_ms": access_ttl_ms, "refresh_ttl_ms": refresh_ttl_ms, "max_live_chains": max_live_chains,
+        }  # fmt: skip
+        changes = codec.encode_changes({name: value for name, value in given.items() if value is not None})
+        value = await _CHANGE_CLIENT(self._caller, [self._keys.client(client_id)], [changes, int(end_tokens)])
         with answering("change_client"):
             return None if value is None else codec.decode_client(value)
 

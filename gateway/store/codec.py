@@ -63,7 +63,21 @@ def encode_client(client: Client) -> bytes:
         "o": join(client.grants),
         **({"u": list(client.redirect_uris)} if client.redirect_uris else {}),
         **({"m": 1} if client.public else {}),
+        **({"N": client.name} if client.name else {}),
+        **{letter: value for letter, value in _limits(client) if value},
     })  # fmt: skip
+
+
+def encode_changes(changes: Mapping[str, object]) -> bytes:
+    """Pack what is to be changed of a client, by the names of `Client`; a script puts it into the record."""
+    known: dict[str, object] = {}
+    for name, value in changes.items():
+        if isinstance(value, frozenset):
+            value = join(value)
+        elif isinstance(value, tuple):
+            value = list(value)
+        known[_LETTERS[name]] = int(value) if isinstance(value, bool) else value
+    return _pack(known)
 
 
 @lru_cache(_KEPT)
@@ -91,6 +105,10 @@ def decode_client(value: bytes) -> Client:
             pending=get(b"n") == _PENDING,
             redirect_uris=_texts(fields.get(b"u", [])),
             public=fields.get(b"m", 0) == 1,
+            name=str(fields.get(b"N", b""), "utf-8"),
+            access_ttl_ms=_number(fields.get(b"A", 0)),
+            refresh_ttl_ms=_number(fields.get(b"R", 0)),
+            max_live_chains=_number(fields.get(b"M", 0)),
         )
     except _BROKEN:
         raise CorruptRecord("client") from None
@@ -313,6 +331,17 @@ def decode_consent(value: bytes, client_id: str, subject: str) -> Consent:
         return Consent(client_id, subject, _words(get(b"s")), _number(get(b"e")))
     except _BROKEN:
         raise CorruptRecord("consent") from None
+
+
+_LETTERS = {
+    "enabled": "n", "scopes": "s", "permissions": "p", "grants": "o", "redirect_uris": "u", "name": "N", "access_ttl_ms": "A",
+    "refresh_ttl_ms": "R", "max_live_chains": "M",
+}  # fmt: skip
+"""What of a client can be changed."""
+
+
+def _limits(client: Client) -> tuple[tuple[str, int], ...]:
+    return ("A", client.access_ttl_ms), ("R", client.refresh_ttl_ms), ("M", client.max_live_chains)
 
 
 def _pack(fields: Mapping[str, object]) -> bytes:

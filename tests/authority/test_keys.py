@@ -140,7 +140,7 @@ async def test_a_store_that_is_down_is_503(house: House, broken: str) -> None:
 
 async def test_methods(house: House) -> None:
     """405 with what is allowed."""
-    for path, allow in (("/v1/clients/x/keys", {"GET", "HEAD", "POST"}), ("/v1/clients/x", {"DELETE", "GET", "HEAD"}),
+    for path, allow in (("/v1/clients/x/keys", {"GET", "HEAD", "POST"}), ("/v1/clients/x", {"DELETE", "GET", "HEAD", "PATCH"}),
                         ("/v1/clients/x/keys/y", {"DELETE"})):  # fmt: skip
         answer = await house.http.put(path)
         assert (answer.status, set(answer.headers["Allow"].split(", "))) == (405, allow)

@@ -34,7 +34,7 @@ ENDPOINTS = [
         (method, f"/v1/clients/{{client_id}}{suffix}", who)
         for who in (KEY_USERS, ACCOUNT)
         for method, suffix in (
-            ("GET", ""), ("DELETE", ""), ("GET", "/keys"), ("POST", "/keys"), ("DELETE", "/keys/{client_key}"),
+            ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/keys"), ("POST", "/keys"), ("DELETE", "/keys/{client_key}"),
         )
     ),
     *((method, "/v1/oauth/register/{client_id}", MANAGER) for method in ("GET", "PUT", "DELETE")),
@@ -54,6 +54,8 @@ async def ask(house: House, method: str, path: str, headers: dict[str, str]) -> 
     if path.rpartition("/")[2] in ("token", "revoke", "introspect"):
         return await house.http.request(method, path, headers=headers, data=FORM)
     body: dict[str, Any] | None = {"password": "another-password"} if path.endswith("password") else None
+    if method == "PATCH":
+        body = {"client_name": "x"}
     return await house.http.request(method, path, headers=headers, json=body)
 
 

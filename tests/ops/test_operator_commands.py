@@ -16,12 +16,16 @@ Make = Callable[..., Gateway]
 PLAIN = json.dumps({"username": "ann", "password": "client-password"})
 
 
-def operator(folder: Path, *arguments: str, stdin: str = "", mode: str = "approval") -> Any:
-    """What a command prints."""
-    done = subprocess.run(
+def run(folder: Path, *arguments: str, stdin: str = "", mode: str = "approval") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-m", "gateway", "clients", *arguments, "-c", str(folder / "config.yaml")],
         input=stdin, capture_output=True, text=True, timeout=20, env={"GATEWAY_OAUTH__REGISTRATION": mode, **_inherited()},
     )  # fmt: skip
+
+
+def operator(folder: Path, *arguments: str, stdin: str = "", mode: str = "approval") -> Any:
+    """What a command prints."""
+    done = run(folder, *arguments, stdin=stdin, mode=mode)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return json.loads(done.stdout)
@@ -71,3 +75,48 @@ def test_an_initial_access_token_lets_one_register(gateway: Make, folder: Path) 
     ended = operator(folder, "initial-access-token", "--end", "-", stdin=made["initial_access_token"] + "\n", mode="token")
     assert ended == {"ended": made["token_id"]}
     assert register() == 401
+
+
+def test_a_client_gets_a_name_lives_and_limits_of_its_own(gateway: Make, folder: Path) -> None:
+    """The next token has them; `default` and an empty word take them back."""
+    running = gateway(GATEWAY_OAUTH__REGISTRATION="open").start()
+    client = running.register("ann")
+    made = operator(
+        folder, "set", client["client_id"], "--name", "Night “batch”", "--access-token-ttl", "10m", "--refresh-token-ttl", "7d",
+        "--max-live-chains", "5", "--grants", "client_credentials", "--permissions", "introspect:any",
+    )  # fmt: skip
+    assert made == operator(folder, "show", client["client_id"])
+    said = {
+        "client_name": "Night “batch”", "access_token_ttl": 600, "refresh_token_ttl": 604800, "max_live_chains": 5,
+        "grant_types": ["client_credentials"], "permissions": ["introspect:any"],
+    }  # fmt: skip
+    assert {name: made[name] for name in said} == said
+    assert made["username"] == "ann"
+    token = running.token(client)
+    assert (token["expires_in"], "refresh_token" in token) == (600, False)
+    back = operator(
+        folder, "set", client["client_id"], "--name", "", "--access-token-ttl", "default", "--refresh-token-ttl", "default",
+        "--max-live-chains", "default", "--grants", "all", "--permissions", "",
+    )  # fmt: skip
+    assert said.keys() & back.keys() == set()
+    assert running.token(client)["expires_in"] == 3600
+
+
+def test_what_can_not_be_set_is_said_and_changes_nothing(gateway: Make, folder: Path) -> None:
+    running = gateway(GATEWAY_OAUTH__REGISTRATION="open").start()
+    client_id = running.register("ann")["client_id"]
+    before = operator(folder, "show", client_id)
+    for arguments, words in [
+        ((), "nothing to set"), (("--name", "a\tb"), "client_name"),
+        (("--scopes", "unknown"), "oauth.scopes does not define unknown"),
+        (("--grants", "password"), "the grants are"), (("--permissions", "admin"), "introspect:any"),
+        (("--access-token-ttl", "0s"), "--access-token-ttl"), (("--access-token-ttl", "401d"), "400d"),
+        (("--refresh-token-ttl", "soon"), "--refresh-token-ttl"), (("--max-live-chains", "0"), "--max-live-chains"),
+        (("--redirect-uri", "http://app.example.com/"), "redirect_uris"),
+    ]:  # fmt: skip
+        done = run(folder, "set", client_id, *arguments)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert words in done.stderr
+    done = run(folder, "set", "gwc_abcAAAAAAAAAAAAAAAAAAAAAA", "--name", "x")
+    assert (done.returncode, "There is no such client" in done.stderr) == (1, True)
+    assert operator(folder, "show", client_id) == before

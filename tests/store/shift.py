@@ -22,7 +22,7 @@ async def pass_time(redis: Redis, milliseconds: int) -> None:
     async for key in redis.scan_iter(b"gw:*"):
         kind = key.split(b":")[1]
         expires = await redis.pttl(key)
-        if kind in (b"cx", b"pd", b"sx"):
+        if kind in (b"cx", b"pd", b"sx", b"rs"):
             for member, score in await redis.zrange(key, 0, -1, withscores=True):
                 await redis.zadd(key, {member: score - milliseconds})
         elif kind == b"cn":

@@ -19,7 +19,7 @@ CLIENT = Client(
     client_id="gwc_abcAAAAAAAAAAAAAAAAAAAAAA", account="a@b.c", enabled=False, scopes=frozenset({"b", "a"}),
     permissions=frozenset({"introspect:any"}), epoch=3, keys=("gwk_1", "gwk_2"), retired={"gwk_0": 5},
     issued_at=1_800_000_000_000, grants=frozenset({"client_credentials"}), redirect_uris=("https://e.com/cb", "app.x:/"),
-    public=True,
+    public=True, name="Nächte", access_ttl_ms=1, refresh_ttl_ms=2, max_live_chains=3,
 )  # fmt: skip
 KEY = "gwk_abcBBBBBBBBBBBBBBBBBBBBBB"
 CREDENTIAL = Credential("gwk_1", CLIENT.client_id, bytes(range(128, 160)), 1, 1_800_000_000_000)
@@ -28,7 +28,7 @@ CODE = Code(CLIENT.client_id, "gwu_x", frozenset({"a"}), "https://e.com/cb?x=1",
 TOKEN = AccessToken(CLIENT.client_id, KEY, "C" * 21 + "A", frozenset({"x:y", "z"}), 2, 10, 20, "gwu_x")
 REGISTRATION = Registration(CLIENT.client_id, bytes(range(32)), b'{"client_name":"x"}')
 OPTIONAL = {
-    codec.decode_client: {b"o": "younger than the others", b"u": "none", b"m": "not public"},
+    codec.decode_client: dict.fromkeys((b"o", b"u", b"m", b"N", b"A", b"R", b"M"), "none, or as configured"),
     codec.decode_account: {b"m": "only the scripts read it", b"s": "made before there were any"},
 }
 DECODERS = [
