@@ -19,7 +19,7 @@ from gateway.authority.desk import Desk
 from gateway.authority.enrolment import Enrolment
 from gateway.authority.hasher import Hasher
 from gateway.authority.holdings import Holdings
-from gateway.authority.identify import ClientAuthentication
+from gateway.authority.identify import ClientAuthentication, IdleKeys
 from gateway.authority.introspect import IntrospectionEndpoint
 from gateway.authority.keys import KeyActs, KeysEndpoint
 from gateway.authority.leaks import LeaksEndpoint
@@ -102,8 +102,9 @@ def build(
     throttle = Throttle(oauth.attempts, key=os.urandom(16), clock=clock, registry=registry)
     token_endpoint = endpoint_url(oauth.issuer, prefix, "token")
     audiences = frozenset((oauth.issuer, token_endpoint) if oauth.assertion_for_token_endpoint else (oauth.issuer,))
+    idle = IdleKeys(clients, oauth.idle_key_ttl)
     authenticate = ClientAuthentication(
-        clients, throttle, post=oauth.client_secret_post, public=oauth.sign_in, audiences=audiences
+        clients, throttle, idle, post=oauth.client_secret_post, public=oauth.sign_in, audiences=audiences
     )
     token = TokenEndpoint(oauth, authenticate, clients, tokens, authorizations, registry=registry, entropy=entropy)
     add_post = app.router.add_post
@@ -130,7 +131,7 @@ def build(
     app.router.add_get(f"{prefix}/oauth/register/{{client_id}}", described.show)
     app.router.add_put(f"{prefix}/oauth/register/{{client_id}}", described.replace)
     app.router.add_delete(f"{prefix}/oauth/register/{{client_id}}", described.delete)
-    ownership = Ownership(clients, hasher, throttle)
+    ownership = Ownership(clients, hasher, throttle, idle)
     acts = AccountActs(clients, authorizations, hasher, throttle, sessions)
     account = AccountEndpoint(clients, ownership, acts)
     app.router.add_get(f"{prefix}/oauth/account", account.show)
@@ -151,7 +152,7 @@ def build(
     app.router.add_get(f"{prefix}/clients/{{client_id}}", client.show)
     app.router.add_delete(f"{prefix}/clients/{{client_id}}", client.delete)
     app.router.add_patch(f"{prefix}/clients/{{client_id}}", client.rename)
-    key_acts = KeyActs(clients, enrolment)
+    key_acts = KeyActs(clients, enrolment, idle)
     keys = KeysEndpoint(prefix, enrolment, ownership, key_acts)
     app.router.add_get(f"{prefix}/clients/{{client_id}}/keys", keys.list)
     add_post(f"{prefix}/clients/{{client_id}}/keys", keys.add)

@@ -14,7 +14,7 @@ from gateway.authority.register import RegistrationEndpoint
 from gateway.authority.rescue import facts
 from gateway.errors import NotFound
 from gateway.oauth.ports import ClientStore, TokenStore
-from gateway.oauth.records import Account, Chain, Client, Credential, is_live
+from gateway.oauth.records import Account, Chain, Client, Credential, Use, is_live
 from gateway.oauth.secrets import IssuedKey
 
 MAX_SHOWN = 100
@@ -64,8 +64,8 @@ class Holdings:
         """Make another one; raises as `RegistrationEndpoint.attach`."""
         return await self._registration.attach(request, account)
 
-    async def keys(self, client: Client) -> list[tuple[Credential, int]]:
-        """The live keys of a client, oldest first, each with when it last got a token (ms; 0: never)."""
+    async def keys(self, client: Client) -> list[tuple[Credential, Use, int]]:
+        """The live keys of a client, oldest first, each with its last use and when it retires by itself (ms; 0: never)."""
         return await self._keys.list(client.client_id)
 
     async def add_key(self, request: web.Request, account: Account, client_id: str) -> IssuedKey:

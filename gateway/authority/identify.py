@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
 
 from aiohttp import hdrs, web
 
-from gateway.authority.throttle import Throttle
+from gateway.authority.throttle import Throttle, source
 from gateway.errors import InvalidClient, InvalidRequest, PendingClient
 from gateway.guard.attempts import Kind
 from gateway.oauth.assertions import ASSERTION_TYPE, LEEWAY, PublicKey, claimed_client, verify
 from gateway.oauth.basic import read_basic
 from gateway.oauth.ports import ClientStore
 from gateway.oauth.records import Client, Credential
-from gateway.oauth.secrets import find_match
+from gateway.oauth.secrets import find_match, retires_at
 from gateway.oauth.tokens import is_client_id, is_client_key, is_secret
+
+_LOOKED = 10_000
+"""Keys of which is remembered when they were looked at."""
+_log = logging.getLogger("gateway.authority")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +30,13 @@ class Caller:
 
     client: Client
     client_key: str
+    source: bytes = b""
+    """Two bytes of a digest that tell one address from another; empty where it is not known."""
 
 
-async def identify(clients: ClientStore, user: str, secret: str) -> Caller:
+async def identify(clients: ClientStore, idle: IdleKeys, user: str, secret: str, source: bytes) -> Caller:
     """
-    Find the client behind ``client_key:secret`` or ``client_id:secret``.
+    Find the client behind ``client_key:secret`` or ``client_id:secret``, called from a ``source``.
 
     Unknown and wrong take the same path: a string that can't be a secret is refused without a look-up whoever sends it, any
     other costs one look-up and one comparison at least.
@@ -45,7 +54,53 @@ async def identify(clients: ClientStore, user: str, secret: str) -> Caller:
     if match is None:
         raise InvalidClient("wrong_secret")
     _refuse_disabled(client)
-    return Caller(client, match.client_key)
+    caller = Caller(client, match.client_key, mark_of(match.client_key, source))
+    await idle.check(caller, match)
+    return caller
+
+
+def mark_of(client_key: str, source: bytes) -> bytes:
+    """Two bytes for a source of this credential: enough to tell a few apart, too few to lead back to an address."""
+    return sha256(b"source:%b:%b" % (client_key.encode("ascii"), source)).digest()[:2] if source else b""
+
+
+class IdleKeys:
+    """
+    Keys that retire by themselves when nobody has used them for ``oauth.idle_key_ttl``, as soon as somebody tries.
+
+    What is right is looked at once an hour at most, and its use is noted then: the token endpoint notes each, the others none.
+    """
+
+    def __init__(self, clients: ClientStore, ttl: timedelta) -> None:
+        self._clients = clients
+        self.ttl_ms = ttl // timedelta(milliseconds=1)
+        """0: none retires by itself."""
+        self._pause_ms = min(self.ttl_ms // 10, 3_600_000)
+        self._looked: dict[str, int] = {}
+
+    async def check(self, caller: Caller, credential: Credential) -> None:
+        """
+        Make sure that a key which has just been proved was not idle for too long; if it was, it is retired.
+
+        Raises:
+            InvalidClient: It was.
+            StoreUnavailable: If the store does not answer.
+        """
+        if not self.ttl_ms:
+            return
+        now, client_key = await self._clients.now_ms(), caller.client_key
+        if now < self._looked.get(client_key, 0) + self._pause_ms:
+            return
+        (used,) = await self._clients.last_used([client_key])
+        if now >= retires_at(credential, used, self.ttl_ms):
+            client_id = caller.client.client_id
+            await self._clients.retire_credential(client_id, client_key, end_tokens=False)
+            _log.info("key.retired", extra={"facts": {"client_id": client_id, "client_key": client_key, "by": "idle_key_ttl"}})
+            raise InvalidClient("idle_key")
+        await self._clients.note_use(client_key, caller.source)
+        if len(self._looked) >= _LOOKED:
+            self._looked.clear()
+        self._looked[client_key] = now
 
 
 def _refuse_disabled(client: Client) -> None:
@@ -65,11 +120,14 @@ async def _look_up(clients: ClientStore, user: str) -> tuple[Client | None, list
 class ClientAuthentication:
     """Client authentication of the OAuth endpoints: HTTP Basic, a signed JWT, and the form where the configuration allows it."""
 
-    def __init__(self, clients: ClientStore, throttle: Throttle, *, post: bool, public: bool, audiences: frozenset[str]) -> None:
+    def __init__(
+        self, clients: ClientStore, throttle: Throttle, idle: IdleKeys, *, post: bool, public: bool, audiences: frozenset[str]
+    ) -> None:
         """``post``, ``public``: whether those methods are on.  ``audiences``: what may stand in the ``aud`` of a signed JWT."""
         self._public = public
         self._clients = clients
         self._throttle = throttle
+        self._idle = idle
         self._post = post
         self._audiences = audiences
 
@@ -102,7 +160,7 @@ class ClientAuthentication:
             return await self._by_name(request, form["client_id"])
         user, secret = self._from_form(form) if not headers else _from_header(headers[0])
         async with self._throttle.attempt(request, Kind.CLIENT, user, secret):
-            caller = await identify(self._clients, user, secret)
+            caller = await identify(self._clients, self._idle, user, secret, source(request))
         if form.get("client_id", user) not in (user, caller.client.client_id):
             raise InvalidRequest("client_id names another client")
         return caller
@@ -114,7 +172,7 @@ class ClientAuthentication:
             if client is None or not client.public or not client.keys:
                 raise InvalidClient("no_credentials")
             _refuse_disabled(client)
-        return Caller(client, client.keys[0])
+        return Caller(client, client.keys[0], mark_of(client.keys[0], source(request)))
 
     async def _by_assertion(self, request: web.Request, form: dict[str, str]) -> Caller:
         """
@@ -129,9 +187,9 @@ class ClientAuthentication:
         if form.get("client_id", client_id) != client_id:
             raise InvalidRequest("client_id names another client")
         async with self._throttle.attempt(request, Kind.ASSERTION, client_id, ""):
-            return await self._verify(assertion, client_id)
+            return await self._verify(assertion, client_id, source(request))
 
-    async def _verify(self, assertion: str, client_id: str) -> Caller:
+    async def _verify(self, assertion: str, client_id: str, source: bytes) -> Caller:
         found = await self._clients.find_credentials(client_id)
         if found is None:
             raise InvalidClient("unknown_client")
@@ -143,7 +201,9 @@ class ClientAuthentication:
         life = verified.expires_at + LEEWAY + 1 - now
         if not await self._clients.use_once(client_id, verified.jti, life * 1000):
             raise InvalidClient("assertion_replayed")
-        return Caller(client, verified.client_key)
+        caller = Caller(client, verified.client_key, mark_of(verified.client_key, source))
+        await self._idle.check(caller, next(one for one in credentials if one.client_key == verified.client_key))
+        return caller
 
     def _from_form(self, form: dict[str, str]) -> tuple[str, str]:
         if "client_secret" not in form:

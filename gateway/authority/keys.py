@@ -9,14 +9,15 @@ from aiohttp import hdrs, web
 from gateway.authority.answers import answer, answer_created, answer_empty
 from gateway.authority.body import read_optional_json_bytes
 from gateway.authority.enrolment import Enrolment
+from gateway.authority.identify import IdleKeys
 from gateway.authority.owner import Ownership
 from gateway.authority.rescue import facts
 from gateway.errors import Conflict, InvalidInput, NotFound
 from gateway.oauth.assertions import read_public_key
 from gateway.oauth.ports import ClientStore
-from gateway.oauth.records import Credential
+from gateway.oauth.records import Credential, Use
 from gateway.oauth.registration import read_object
-from gateway.oauth.secrets import IssuedKey
+from gateway.oauth.secrets import IssuedKey, retires_at
 
 _log = logging.getLogger("gateway.authority")
 
@@ -28,13 +29,14 @@ class KeyActs:
     The last one may be retired too: the account can add one; a client without an account ends with it.
     """
 
-    def __init__(self, clients: ClientStore, enrolment: Enrolment) -> None:
+    def __init__(self, clients: ClientStore, enrolment: Enrolment, idle: IdleKeys) -> None:
         self._clients = clients
+        self._idle = idle
         self._enrolment = enrolment
 
-    async def list(self, client_id: str) -> list[tuple[Credential, int]]:
+    async def list(self, client_id: str) -> list[tuple[Credential, Use, int]]:
         """
-        The live keys, oldest first, each with when it last got a token (ms; 0: never).
+        The live keys, oldest first, each with its last use and when it retires by itself (ms; 0: never).
 
         Raises:
             NotFound: There is no such client.
@@ -44,7 +46,14 @@ class KeyActs:
         if found is None:
             raise NotFound("There is no such client")
         used = await self._clients.last_used([credential.client_key for credential in found[1]])
-        return list(zip(found[1], used, strict=True))
+        listed = [
+            (credential, use, retires_at(credential, use, self._idle.ttl_ms))
+            for credential, use in zip(found[1], used, strict=True)
+        ]
+        if self._idle.ttl_ms:  # whoever tries one of the others is told that it is retired
+            now = await self._clients.now_ms()
+            return [one for one in listed if now < one[2]]
+        return listed
 
     async def refuse_public(self, client_id: str) -> None:
         """
@@ -106,10 +115,12 @@ class KeysEndpoint:
             {
                 "client_key": credential.client_key,
                 "created": credential.issued_at // 1000,
-                "last_used": last_used // 1000 or None,
+                "last_used": use.at_ms // 1000 or None,
+                "sources": use.sources,
                 "expires": credential.expires_at // 1000 or None,
+                "retires": retires // 1000 or None,
             }
-            for credential, last_used in await self._acts.list(client_id)
+            for credential, use, retires in await self._acts.list(client_id)
         ]})  # fmt: skip
 
     async def add(self, request: web.Request) -> web.Response:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from aiohttp import hdrs, web
 
 from gateway.authority.hasher import Hasher
-from gateway.authority.identify import identify
+from gateway.authority.identify import IdleKeys, identify
 from gateway.authority.rescue import facts
-from gateway.authority.throttle import Throttle, stranger
+from gateway.authority.throttle import Throttle, source, stranger
 from gateway.errors import AuthenticationRequired, BadRequest, InvalidClient, InvalidInput, NotFound
 from gateway.guard.attempts import Kind
 from gateway.oauth.accounts import read_password, read_username
@@ -46,8 +46,9 @@ class Owner:
 class Ownership:
     """Authentication and authorization of ``/clients``: HTTP Basic as in RFC 7617, without form-encoding."""
 
-    def __init__(self, clients: ClientStore, hasher: Hasher, throttle: Throttle) -> None:
+    def __init__(self, clients: ClientStore, hasher: Hasher, throttle: Throttle, idle: IdleKeys) -> None:
         self._clients = clients
+        self._idle = idle
         self._hasher = hasher
         self._throttle = throttle
 
@@ -85,7 +86,7 @@ class Ownership:
     async def _client(self, request: web.Request, basic: BasicCredentials) -> Owner:
         try:
             async with self._throttle.attempt(request, Kind.CLIENT, basic.user, basic.password):
-                caller = await identify(self._clients, basic.user, basic.password)
+                caller = await identify(self._clients, self._idle, basic.user, basic.password, source(request))
         except InvalidClient as error:
             raise AuthenticationRequired(reason=error.reason) from None
         return Owner(caller.client.account, (caller.client.client_id,), caller.client_key)

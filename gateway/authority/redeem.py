@@ -74,7 +74,7 @@ class CodeExchange:
             ref, code, caller.client_key, minted, sound=sound, refresh=refresh,
             access_ttl_ms=client.access_ttl_ms or self._access_ttl_ms, idle_ms=self._idle_ms,
             longest_ms=client.refresh_ttl_ms or self._longest_ms,
-            max_live_chains=client.max_live_chains or self._max_live_chains,
+            max_live_chains=client.max_live_chains or self._max_live_chains, source=caller.source,
         )  # fmt: skip
 
     def _judge(self, caller: Caller, code: Code, redeemed: Redeemed) -> None:

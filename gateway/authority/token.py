@@ -135,6 +135,7 @@ class TokenEndpoint:
         issued = await self._tokens.issue(
             client, caller.client_key, minted, granted,
             access_ttl_ms=terms.access_ttl_ms, refresh_ttl_ms=terms.refresh_ttl_ms, max_live_chains=terms.max_live_chains,
+            source=caller.source,
         )
         if not issued:
             raise InvalidClient("changed_meanwhile")
@@ -178,6 +179,7 @@ class TokenEndpoint:
             caller.client.client_id, caller.client_key, presented,
             NewTokens(minted.access, minted.refresh, seal(pair, token, entropy[NEXT_ENTROPY:])), requested,
             access_ttl_ms=self._terms.for_client(caller.client).access_ttl_ms, grace_ms=self._terms.grace_ms,
+            source=caller.source,
         )
         if refreshed.outcome is RefreshOutcome.ROTATED:
             return pair, refreshed

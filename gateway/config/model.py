@@ -170,6 +170,11 @@ class OAuth(Section):
     How long a client that registered itself lives without ever getting a token, its account too, if that has no client that
     did; who waits for approval, waits so long at most.  0s: for ever.  What the operator makes stays.
     """
+    idle_key_ttl: Duration = timedelta(0)
+    """
+    A key that is not used for so long retires by itself: it gets no more tokens, what it got lives on.  0s: none does, since a
+    batch that runs once a year would find itself locked out.  Else an hour at least, 400 days at most.
+    """
     max_clients: Annotated[int, Field(ge=1, le=10_000_000), AS_WHOLE] = 100_000
     """Clients that registered themselves, at once; one more is 503.  What the operator makes is not counted."""
     access_token_ttl: SomeTime = timedelta(hours=1)

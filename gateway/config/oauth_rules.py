@@ -85,6 +85,9 @@ def lifetimes(draft: Draft) -> Iterator[Fault]:
         if getattr(oauth, key) > LONGEST_LIFE:
             message = f"write at most {LONGEST_LIFE.days}d: what ended a token is not remembered longer"
             yield draft.fault(message, "oauth", key)
+    if oauth.idle_key_ttl and not timedelta(hours=1) <= oauth.idle_key_ttl <= LONGEST_LIFE:
+        message = f"write 0s, or 1h to {LONGEST_LIFE.days}d: a last use is noted and remembered so long"
+        yield draft.fault(message, "oauth", "idle_key_ttl")
     if oauth.code_ttl > LONGEST_CODE:
         yield draft.fault("write at most 10m (RFC 6749 section 4.1.2): codes are exchanged at once", "oauth", "code_ttl")
     if oauth.code_refresh_idle_ttl > oauth.code_refresh_ttl:

@@ -8,7 +8,7 @@ from typing import Protocol
 from aiohttp import web
 
 from gateway.oauth.ports import AuthorizationStore
-from gateway.oauth.records import Account, Chain, Client, Credential
+from gateway.oauth.records import Account, Chain, Client, Credential, Use
 from gateway.oauth.secrets import IssuedKey
 
 
@@ -68,8 +68,8 @@ class Holdings(Protocol):
     async def add_client(self, request: web.Request, account: Account) -> IssuedKey:
         """Make another one."""
 
-    async def keys(self, client: Client) -> list[tuple[Credential, int]]:
-        """The live keys of a client, oldest first, each with when it last got a token (ms; 0: never)."""
+    async def keys(self, client: Client) -> list[tuple[Credential, Use, int]]:
+        """The live keys of a client, oldest first, each with its last use and when it retires by itself (ms; 0: never)."""
 
     async def add_key(self, request: web.Request, account: Account, client_id: str) -> IssuedKey:
         """Add a key."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Protocol
 
-from gateway.oauth.records import AccessToken, Account, Chain, Client, Code, Consent, Credential, Registration, SignIn
+from gateway.oauth.records import AccessToken, Account, Chain, Client, Code, Consent, Credential, Registration, SignIn, Use
 from gateway.oauth.tokens import AccessRef, CodeRef, InitialRef, RefreshRef, SecretRef
 
 
@@ -98,8 +98,11 @@ class ClientStore(Protocol):
         False when it was not the client's, or was retired and there is nothing left to end.
         """
 
-    async def last_used(self, client_keys: list[str]) -> list[int]:
-        """When each credential last got a token, in ms; 0: never."""
+    async def last_used(self, client_keys: list[str]) -> list[Use]:
+        """When each credential last got a token, and from how many places."""
+
+    async def note_use(self, client_key: str, source: bytes) -> None:
+        """Note that a credential is used, from a source (two bytes; empty where it is not known)."""
 
     async def use_once(self, client_id: str, jti: str, life_ms: int) -> bool:
         """Note that a client used a ``jti``, for as long as it could be used again; False when it did so before."""
@@ -218,17 +221,17 @@ class TokenStore(Protocol):
 
     async def issue(
         self, client: Client, client_key: str, tokens: NewTokens, scopes: frozenset[str], *,
-        access_ttl_ms: int, refresh_ttl_ms: int, max_live_chains: int,
+        access_ttl_ms: int, refresh_ttl_ms: int, max_live_chains: int, source: bytes = b"",
     ) -> Issued:
         """
-        Store a new access token and, where ``tokens.refresh`` is given, its chain.
+        Store a new access token and, where ``tokens.refresh`` is given, its chain; note the use of the credential.
 
         A chain over ``max_live_chains`` takes the refresh token from the client's oldest one, never its access tokens.
         """
 
     async def refresh(
         self, client_id: str, client_key: str, presented: RefreshRef, tokens: NewTokens, scopes: frozenset[str] | None, *,
-        access_ttl_ms: int, grace_ms: int,
+        access_ttl_ms: int, grace_ms: int, source: bytes = b"",
     ) -> Refreshed:
         """
         Present a refresh token: one script decides, rotates and keeps or discards the minted successor.
@@ -299,7 +302,7 @@ class AuthorizationStore(Protocol):
 
     async def redeem(
         self, ref: CodeRef, code: Code, client_key: str, tokens: NewTokens, *, sound: bool, refresh: bool,
-        access_ttl_ms: int, idle_ms: int, longest_ms: int, max_live_chains: int,
+        access_ttl_ms: int, idle_ms: int, longest_ms: int, max_live_chains: int, source: bytes = b"",
     ) -> Redeemed:
         """
         Exchange a code, once: one script decides.

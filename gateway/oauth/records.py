@@ -68,6 +68,16 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class Use:
+    """When a credential last got a token, and from how many places."""
+
+    at_ms: int = 0
+    """0: never."""
+    sources: int = 0
+    """Addresses (of IPv6: networks of /64) that differ, as far as two bytes tell; 64 at most are told apart."""
+
+
+@dataclass(frozen=True, slots=True)
 class Registration:
     """What a client said of itself (RFC 7591), and who may change that; apart from `Client`, which every verdict reads."""
 

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gateway.oauth.records import Credential
+from gateway.oauth.records import Credential, Use
 from gateway.oauth.tokens import ENTROPY, ID_ENTROPY, digest_public_key, digest_secret, mint_client_key, mint_secret
 
 KEY_ENTROPY = ID_ENTROPY + ENTROPY
@@ -35,6 +35,11 @@ def mint_key(client_id: str, partition: str, entropy: bytes, *, now_ms: int) -> 
 def hold_key(client_id: str, partition: str, jwk: bytes, entropy: bytes, *, now_ms: int) -> Credential:
     """A credential that is a public key, from `ID_ENTROPY` random bytes; there is nothing to show of it."""
     return Credential(mint_client_key(partition, entropy), client_id, digest_public_key(jwk), issued_at=now_ms, jwk=jwk)
+
+
+def retires_at(credential: Credential, used: Use, idle_ms: int) -> int:
+    """When a credential retires by itself unless it is used, in ms of the store's clock; 0: never."""
+    return max(credential.issued_at, used.at_ms) + idle_ms if idle_ms else 0
 
 
 def find_match(credentials: Sequence[Credential], secret: str) -> Credential | None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from hmac import compare_digest
 from typing import Any
 
-from gateway.oauth.records import Account, Client, Credential, Registration
+from gateway.oauth.records import Account, Client, Credential, Registration, Use
 from gateway.oauth.tokens import SecretRef, find_partition, is_client_id, is_client_key
 from gateway.store import codec
 from gateway.store.admissions import COUNT_CLIENT
@@ -41,6 +41,7 @@ _FIND_WITH_CLIENT = Script("find_with_client")
 _KEEP_ACCOUNT = Script("keep_account")
 _KEEP_CLIENT = Script("keep_client")
 _LINK_CLIENT = Script("link_client")
+_NOTE_USE = Script("note_use")
 _RELEASE_USERNAME = Script("release_username")
 _RETIRE_CREDENTIAL = Script("retire_credential")
 _SAVE_REGISTRATION = Script("save_registration")
@@ -243,11 +244,15 @@ class RedisClients:
         args: list[Word] = [client_key, int(end_tokens), self._longest_ms, self._keys.secrets(client_id[4:7])]
         return _done(await _RETIRE_CREDENTIAL(self._caller, keys, args))
 
-    async def last_used(self, client_keys: list[str]) -> list[int]:
-        """When each credential last got a token, in ms; 0: never."""
+    async def last_used(self, client_keys: list[str]) -> list[Use]:
+        """When each credential last got a token, and from how many places."""
         with answering("last_used"):
             found = await asyncio.gather(*(self._get(self._keys.last_used(client_key)) for client_key in client_keys))
-            return [int(value or 0) for value in found]
+            return [codec.decode_use(value or b"0") for value in found]
+
+    async def note_use(self, client_key: str, source: bytes) -> None:
+        """Note that a credential is used, from a source (two bytes; empty where it is not known)."""
+        await _NOTE_USE(self._caller, [self._keys.last_used(client_key)], [source])
 
     async def use_once(self, client_id: str, jti: str, life_ms: int) -> bool:
         """Note that a client used a ``jti``, for as long as it could be used again; False when it did so before."""

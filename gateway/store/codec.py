@@ -18,7 +18,7 @@ from typing import Any
 
 import msgpack
 
-from gateway.oauth.records import AccessToken, Account, Chain, Client, Code, Consent, Credential, Registration, SignIn
+from gateway.oauth.records import AccessToken, Account, Chain, Client, Code, Consent, Credential, Registration, SignIn, Use
 from gateway.oauth.tokens import old_subject, raw, text
 
 _DISABLED, _ENABLED, _PENDING = 0, 1, 2
@@ -342,6 +342,20 @@ _LETTERS = {
 
 def _limits(client: Client) -> tuple[tuple[str, int], ...]:
     return ("A", client.access_ttl_ms), ("R", client.refresh_ttl_ms), ("M", client.max_live_chains)
+
+
+def decode_use(value: bytes) -> Use:
+    """
+    Read when and from how many places a credential was used: digits, and behind a space two bytes each.
+
+    Raises:
+        CorruptRecord: If the value is anything else.
+    """
+    at, _, marks = value.partition(b" ")
+    try:
+        return Use(int(at), len(marks) // 2)
+    except ValueError:
+        raise CorruptRecord("use") from None
 
 
 def _pack(fields: Mapping[str, object]) -> bytes:

@@ -32,7 +32,7 @@ class RedisTokens:
 
     async def issue(
         self, client: Client, client_key: str, tokens: NewTokens, scopes: frozenset[str], *,
-        access_ttl_ms: int, refresh_ttl_ms: int, max_live_chains: int,
+        access_ttl_ms: int, refresh_ttl_ms: int, max_live_chains: int, source: bytes = b"",
     ) -> Issued:  # fmt: skip
         """
         Store a new access token and, where ``tokens.refresh`` is given, its chain.
@@ -47,11 +47,12 @@ class RedisTokens:
         else:
             keys += [at.chain(refresh.partition, refresh.chain_id), at.live_chains(client.client_id)]
             args += [raw(refresh.chain_id), refresh.digest, refresh_ttl_ms, max_live_chains, at.chains(refresh.partition)]
+        args.append(source)
         return Issued(await _ISSUE(self._caller, keys, args))
 
     async def refresh(
         self, client_id: str, client_key: str, presented: RefreshRef, tokens: NewTokens, scopes: frozenset[str] | None, *,
-        access_ttl_ms: int, grace_ms: int,
+        access_ttl_ms: int, grace_ms: int, source: bytes = b"",
     ) -> Refreshed:  # fmt: skip
         """
         Present a refresh token: one script decides, rotates and keeps or discards the minted successor.
@@ -72,7 +73,7 @@ class RedisTokens:
             [
                 codec.shorten(client_id), client_key, raw(presented.chain_id), presented.digest, tokens.refresh.digest,
                 tokens.access.digest, tokens.sealed, codec.join(scopes or frozenset()), int(scopes is not None),
-                access_ttl_ms, grace_ms, at.tokens(presented.partition),
+                access_ttl_ms, grace_ms, at.tokens(presented.partition), source,
             ],
         )  # fmt: skip
         outcome = RefreshOutcome(answer[0].decode("ascii"))

@@ -27,8 +27,9 @@ async def test_the_list_tells_everything_but_secrets(house: House) -> None:
     assert client.client_secret not in text
     assert second.client_secret not in text
     one, two = (await answer.json())["keys"]
-    assert set(one) == {"client_key", "created", "last_used", "expires"}
-    assert (one["client_key"], one["last_used"], one["expires"]) == (client.client_key, None, None)
+    assert set(one) == {"client_key", "created", "last_used", "sources", "expires", "retires"}
+    assert one["client_key"] == client.client_key
+    assert (one["last_used"], one["sources"], one["expires"], one["retires"]) == (None, 0, None, None)
     assert two["client_key"] == second.client_key
     assert abs(two["created"] - time.time()) < 60
     assert abs(two["last_used"] - time.time()) < 60

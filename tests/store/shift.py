@@ -29,7 +29,8 @@ async def pass_time(redis: Redis, milliseconds: int) -> None:
             for client_id, time in (await redis.hgetall(key)).items():
                 await redis.hset(key, client_id, int(time) - milliseconds)
         elif kind == b"lu":
-            await redis.set(key, int(await redis.get(key) or 0) - milliseconds, keepttl=True)
+            at, _, marks = (await redis.get(key)).partition(b" ")
+            await redis.set(key, b"%d %b" % (int(at) - milliseconds, marks), keepttl=True)
         elif kind in _TIMES:
             value: Any = await redis.get(key)
             await redis.set(key, _shift(kind, value, milliseconds), keepttl=True)

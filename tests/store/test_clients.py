@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.oauth.records import Account, Credential, Registration, is_live
+from gateway.oauth.records import Account, Credential, Registration, Use, is_live
 from gateway.oauth.tokens import SecretRef, old_subject
 from gateway.store.clients import CLAIM_MS, MAX_RETIRED, PROVISIONAL_MS, RedisClients
 from gateway.store.codec import encode_credential
@@ -343,8 +343,8 @@ async def test_last_use_is_told_for_each_credential(stores: Stores) -> None:
     before = await stores.clients.now_ms()
     await issue(stores, two)
     never, used = await stores.clients.last_used([one.key, two.key])
-    assert never == 0
-    assert before <= used <= await stores.clients.now_ms()
+    assert never == Use(0, 0)
+    assert before <= used.at_ms <= await stores.clients.now_ms()
     assert await stores.clients.last_used([]) == []
     assert await stores.redis.pttl(KEYS.last_used(two.key)) > 399 * DAY
 

@@ -5,7 +5,8 @@
 -- KEYS[2]  credential       KEYS[5]  chain
 -- KEYS[3]  access token     KEYS[6]  index of the client's live chains
 -- ARGV     1 client key, 2 scopes, 3 access digest, 4 access ttl (ms, > 0), 5 chain id ("" for none; then 6-8
---          and KEYS 5-6 are not used), 6 refresh digest, 7 refresh ttl (ms, > 0), 8 most live chains (> 0), 9 chain prefix
+--          and KEYS 5-6 are not used), 6 refresh digest, 7 refresh ttl (ms, > 0), 8 most live chains (> 0), 9 chain prefix,
+--          10 mark of the source
 --
 -- Touches the chains under the prefix too (same hash tag).
 -- Returns 1 when stored, 2 when stored and the client is not kept for ever yet, 0 when the client is gone or disabled or the
@@ -30,7 +31,7 @@ local function strip(id)
 end
 
 store_token(KEYS[3], client, client_key, chain_id, scopes, now, access_ttl)
-store_last_use(KEYS[4], now)
+store_last_use(KEYS[4], now, ARGV[10])
 local stored = redis.call("PTTL", KEYS[1]) < 0 and 1 or 2
 if chain_id == "" then
   return stored

@@ -22,6 +22,7 @@
 -- A field that is not named here belongs to a newer version: it stays.
 
 local MAX_ACCESS = 256 -- live access tokens of one chain
+local MAX_SOURCES = 64 -- marks of where a credential was used
 local LAST_USE_KEPT = 400 * 24 * 3600 * 1000 -- ms
 
 -- The store's clock; no script is told the time.
@@ -94,8 +95,19 @@ local function store_token(key, client, client_key, chain_id, scopes, now, ttl, 
   redis.call("SET", key, cmsgpack.pack(token), "PXAT", now + ttl)
 end
 
-local function store_last_use(key, now)
-  redis.call("SET", key, now, "PX", LAST_USE_KEPT)
+-- Note that a credential is used: the time, and from where, as marks of two bytes each behind a space ("" for nowhere known).
+local function store_last_use(key, now, mark)
+  local value = redis.call("GET", key) or ""
+  local space = string.find(value, " ", 1, true)
+  local marks = space and string.sub(value, space + 1) or ""
+  if mark ~= "" and #marks < 2 * MAX_SOURCES then
+    local known = false
+    for at = 1, #marks, 2 do
+      known = known or string.sub(marks, at, at + 1) == mark
+    end
+    marks = known and marks or marks .. mark
+  end
+  redis.call("SET", key, string.format("%.0f ", now) .. marks, "PX", LAST_USE_KEPT)
 end
 
 -- Note in its index until when a chain can be of use; the index lives as long as the last of them.

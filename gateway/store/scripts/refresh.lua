@@ -5,7 +5,7 @@
 -- KEYS[3]  last use         KEYS[6]  the new access token
 -- ARGV     1 client id (short), 2 client key, 3 chain id, 4 digest presented, 5 digest of the successor, 6 new access digest,
 --          7 sealed successor, 8 scopes asked for, 9 whether any were ("1" / "0"), 10 access ttl (ms, > 0),
---          11 grace (ms, 0 for none), 12 token prefix
+--          11 grace (ms, 0 for none), 12 token prefix, 13 mark of the source
 --
 -- Touches the chain's access tokens under the prefix too (same hash tag).
 -- Returns {"rotated", scopes}, {"repeated", scopes, ms that the access token has left, sealed successor},
@@ -48,7 +48,7 @@ if presented == chain.d then
     return { "widened" }
   end
   store_token(KEYS[6], client, client_key, chain_id, asked, now, access_ttl, chain.u)
-  store_last_use(KEYS[3], now)
+  store_last_use(KEYS[3], now, ARGV[13])
 
   local live = {}
   for i = 1, #chain.a, 2 do
@@ -77,7 +77,7 @@ if presented == chain.p and chain.b and now < chain.t + grace then
   if asked ~= chain.q then
     return { "unknown" }
   end
-  store_last_use(KEYS[3], now)
+  store_last_use(KEYS[3], now, ARGV[13])
   return { "repeated", asked, math.max(chain.y - now, 0), chain.b }
 end
 
