@@ -422,6 +422,13 @@ class InvalidScope(OAuthError):
     title = "The scope is unknown, malformed or exceeds what was granted"
 
 
+class InvalidTarget(OAuthError):
+    """RFC 8707 section 2 invalid_target."""
+
+    code = "invalid_target"
+    title = "The resource is unknown, malformed or exceeds what was granted"
+
+
 class InvalidClientMetadata(OAuthError):
     """RFC 7591 section 3.2.2 invalid_client_metadata."""
 

@@ -20,7 +20,7 @@ from gateway.cookies import session_cookie
 from gateway.cors import Cors
 from gateway.errors import MethodNotAllowed, RouteNotFound
 from gateway.header_edits import HeaderEdits
-from gateway.oauth.resources import WELL_KNOWN, metadata_url
+from gateway.oauth.resources import WELL_KNOWN, metadata_url, resource
 from gateway.rewriting import rewriting
 
 AUTHORITY = "authority"
@@ -38,7 +38,7 @@ class Route:
         "_matches", "allow", "between_bytes", "connect", "cors", "first_byte", "forward_authorization", "hosts", "is_oauth",
         "max_body", "methods", "min_body_rate", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method",
         "addresses", "session_cookie", "streams", "total", "upstream",
-        "_metadata", "kept_out", "preserve_host", "request_headers", "response_headers", "rewriting",
+        "_metadata", "kept_out", "preserve_host", "request_headers", "resources", "response_headers", "rewriting",
     )  # fmt: skip
 
     def __init__(self, section: RouteSection, issuer: str, *, own: bool = False, session_cookie: bytes = b"") -> None:
@@ -84,6 +84,8 @@ class Route:
         """Which clients may come; None: any."""
         self.total = section.timeouts.total.total_seconds()
         """Seconds; 0: no end."""
+        self.resources = _resources(issuer, self.path, self.hosts)
+        """What a token may be for that comes here: the route, at each of its hosts, or all of such a host."""
         self._metadata = {host: metadata_url(issuer, self.path, host) for host in self.hosts or ("",)}
 
     def metadata_url(self, host: str) -> str:
@@ -98,6 +100,19 @@ class Route:
             if method in _KEPT:
                 self._matches[method] = known
         return known
+
+
+def _resources(issuer: str, path: str, hosts: Iterable[str]) -> frozenset[str]:
+    return frozenset(resource(issuer, place, host) for host in hosts or ("",) for place in (path, "/"))
+
+
+def known_resources(config: Config) -> frozenset[str]:
+    """The identifiers of all protected resources (RFC 9728 section 1.2): what ``resource`` may name (RFC 8707 section 2)."""
+    own = {resource(config.oauth.issuer)}
+    for route in config.routes:
+        if not route.public:
+            own |= _resources(config.oauth.issuer, route.path, [host.lower() for host in route.hosts])
+    return frozenset(own)
 
 
 class Match:

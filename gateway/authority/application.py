@@ -38,6 +38,7 @@ from gateway.errors import GatewayError
 from gateway.oauth.metadata import endpoint_url, metadata_path
 from gateway.oauth.ports import AdmissionStore, AuthorizationStore, ClientStore, SessionStore, TokenStore
 from gateway.oauth.resources import WELL_KNOWN
+from gateway.routing import known_resources
 from gateway.telemetry.metrics import Registry
 
 RUNNER_OPTIONS: dict[str, Any] = {
@@ -106,7 +107,10 @@ def build(
     authenticate = ClientAuthentication(
         clients, throttle, idle, post=oauth.client_secret_post, public=oauth.sign_in, audiences=audiences
     )
-    token = TokenEndpoint(oauth, authenticate, clients, tokens, authorizations, registry=registry, entropy=entropy)
+    resources_here = known_resources(config)
+    token = TokenEndpoint(
+        oauth, authenticate, clients, tokens, authorizations, resources=resources_here, registry=registry, entropy=entropy
+    )
     add_post = app.router.add_post
     introspection = IntrospectionEndpoint(oauth.issuer, authenticate, tokens)
     revocation = RevocationEndpoint(authenticate, tokens)
@@ -159,7 +163,7 @@ def build(
     app.router.add_delete(f"{prefix}/clients/{{client_id}}/keys/{{client_key}}", keys.retire)
     if pages is not None:
         holdings = Holdings(clients, tokens, admission, registration, key_acts)
-        pages.add_to(app, Desk(clients, ownership, acts, authorizations, holdings, caught_up or _nobody))
+        pages.add_to(app, Desk(clients, ownership, acts, authorizations, resources_here, holdings, caught_up or _nobody))
     return app
 
 

@@ -23,6 +23,8 @@ class Desk:
     ownership: Ownership
     acts: AccountActs
     authorizations: AuthorizationStore
+    resources: frozenset[str]
+    """What tokens can be for."""
     holdings: Holdings
     caught_up: CaughtUp
     """As in `gateway.authority.settle`."""

@@ -9,6 +9,7 @@ from datetime import timedelta
 from gateway.authority.identify import Caller
 from gateway.config.model import OAuth
 from gateway.errors import InvalidGrant, InvalidRequest
+from gateway.oauth.audience import narrow, read_resources
 from gateway.oauth.authorization import is_sound, is_verifier
 from gateway.oauth.grants import REFRESH_TOKEN, token_answer
 from gateway.oauth.pairs import FIRST_ENTROPY, Pair, mint_first
@@ -24,7 +25,12 @@ _MS = timedelta(milliseconds=1)
 class CodeExchange:
     """Gives tokens for an authorization code, once."""
 
-    def __init__(self, oauth: OAuth, authorizations: AuthorizationStore, *, entropy: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, oauth: OAuth, authorizations: AuthorizationStore, *, resources: frozenset[str],
+        entropy: Callable[[int], bytes],
+    ) -> None:  # fmt: skip
+        """``resources``: what tokens can be for."""
+        self._resources = resources
         self._access_ttl_ms = oauth.access_token_ttl // _MS
         self._longest_ms = oauth.code_refresh_ttl // _MS
         self._idle_ms = oauth.code_refresh_idle_ttl // _MS
@@ -42,6 +48,7 @@ class CodeExchange:
 
         Raises:
             InvalidRequest: There is no code, or no verifier that could be one (RFC 7636 section 4.5).
+            InvalidTarget: It names a resource that is unknown, or none of the code's; nothing is burned.
             InvalidGrant: The code is not good (any more), or for another client, redirect URI or verifier.
             StoreUnavailable: If the store does not answer.
         """
@@ -55,10 +62,11 @@ class CodeExchange:
         code = None if ref is None else await self._authorizations.find_code(ref)
         if ref is None or code is None or code.client_id != caller.client.client_id:
             raise InvalidGrant(reason="unknown_or_foreign")
+        audience = narrow(read_resources(form.get("resource"), self._resources), code.audience)
         sound = is_sound(code, caller.client, redirect_uri=form.get("redirect_uri", ""), verifier=verifier)
         pair, minted = mint_first(ref.partition, self._entropy(FIRST_ENTROPY), refresh=True)
         refresh = caller.client.may_use(REFRESH_TOKEN)
-        redeemed = await self._redeem(ref, code, caller, minted, sound=sound, refresh=refresh)
+        redeemed = await self._redeem(ref, code, caller, minted, audience, sound=sound, refresh=refresh)
         self._judge(caller, code, redeemed)
         granted = redeemed.scopes & caller.client.scopes
         shown = pair if refresh else Pair(pair.access, None)
@@ -67,14 +75,15 @@ class CodeExchange:
         return document, redeemed.unkept
 
     async def _redeem(
-        self, ref: CodeRef, code: Code, caller: Caller, minted: NewTokens, *, sound: bool, refresh: bool
+        self, ref: CodeRef, code: Code, caller: Caller, minted: NewTokens, audience: frozenset[str], *, sound: bool, refresh: bool
     ) -> Redeemed:
         client = caller.client
         return await self._authorizations.redeem(
             ref, code, caller.client_key, minted, sound=sound, refresh=refresh,
             access_ttl_ms=client.access_ttl_ms or self._access_ttl_ms, idle_ms=self._idle_ms,
             longest_ms=client.refresh_ttl_ms or self._longest_ms,
-            max_live_chains=client.max_live_chains or self._max_live_chains, source=caller.source,
+            max_live_chains=client.max_live_chains or self._max_live_chains,
+            source=caller.source, audience=audience,
         )  # fmt: skip
 
     def _judge(self, caller: Caller, code: Code, redeemed: Redeemed) -> None:

@@ -20,9 +20,11 @@ from gateway.errors import (
     InvalidGrant,
     InvalidRequest,
     InvalidScope,
+    InvalidTarget,
     StoreUnavailable,
     UnauthorizedClient,
 )
+from gateway.oauth.audience import read_resources
 from gateway.oauth.grants import (
     AUTHORIZATION_CODE,
     CLIENT_CREDENTIALS,
@@ -88,14 +90,17 @@ class TokenEndpoint:
 
     def __init__(
         self, oauth: OAuth, authenticate: ClientAuthentication, clients: ClientStore, tokens: TokenStore,
-        authorizations: AuthorizationStore, *, registry: Registry, entropy: Callable[[int], bytes],
-    ) -> None:
+        authorizations: AuthorizationStore, *, resources: frozenset[str], registry: Registry,
+        entropy: Callable[[int], bytes],
+    ) -> None:  # fmt: skip
+        """``resources``: what tokens can be for."""
+        self._resources = resources
         self._terms = Terms.of(oauth)
         self._offered = grant_types(refresh=self._terms.refresh, sign_in=oauth.sign_in)
         self._grants = {
             CLIENT_CREDENTIALS: self._client_credentials, REFRESH_TOKEN: self._refresh, AUTHORIZATION_CODE: self._code,
         }  # fmt: skip
-        self._exchange = CodeExchange(oauth, authorizations, entropy=entropy)
+        self._exchange = CodeExchange(oauth, authorizations, resources=resources, entropy=entropy)
         self._authenticate = authenticate
         self._clients = clients
         self._tokens = tokens
@@ -128,6 +133,7 @@ class TokenEndpoint:
         terms = self._terms.for_client(client)
         requested = _requested(form)
         granted = grant_scopes(requested, client.scopes)
+        audience = read_resources(form.get("resource"), self._resources)
         partition = find_partition(client.client_id)
         assert partition is not None, "a stored client has a well-formed id"
         refresh = terms.refresh and client.may_use(REFRESH_TOKEN)
@@ -135,7 +141,7 @@ class TokenEndpoint:
         issued = await self._tokens.issue(
             client, caller.client_key, minted, granted,
             access_ttl_ms=terms.access_ttl_ms, refresh_ttl_ms=terms.refresh_ttl_ms, max_live_chains=terms.max_live_chains,
-            source=caller.source,
+            source=caller.source, audience=audience,
         )
         if not issued:
             raise InvalidClient("changed_meanwhile")
@@ -165,12 +171,14 @@ class TokenEndpoint:
             raise InvalidGrant(reason="malformed")
         if requested is not None:
             grant_scopes(requested, caller.client.scopes)
-        pair, refreshed = await self._present(caller, presented, token.encode("ascii"), requested)
+        audience = read_resources(form.get("resource"), self._resources)
+        pair, refreshed = await self._present(caller, presented, token.encode("ascii"), requested, audience)
         granted = refreshed.scopes & caller.client.scopes
         return token_answer(pair, expires_in=refreshed.expires_in, granted=granted, requested=requested)
 
     async def _present(
-        self, caller: Caller, presented: RefreshRef, token: bytes, requested: frozenset[str] | None
+        self, caller: Caller, presented: RefreshRef, token: bytes, requested: frozenset[str] | None,
+        audience: frozenset[str],
     ) -> tuple[Pair, Refreshed]:
         """Exchange a refresh token: the store decides, and keeps or discards the successor that is minted here."""
         entropy = self._entropy(NEXT_ENTROPY + NONCE)
@@ -179,7 +187,7 @@ class TokenEndpoint:
             caller.client.client_id, caller.client_key, presented,
             NewTokens(minted.access, minted.refresh, seal(pair, token, entropy[NEXT_ENTROPY:])), requested,
             access_ttl_ms=self._terms.for_client(caller.client).access_ttl_ms, grace_ms=self._terms.grace_ms,
-            source=caller.source,
+            source=caller.source, audience=audience,
         )
         if refreshed.outcome is RefreshOutcome.ROTATED:
             return pair, refreshed
@@ -190,6 +198,8 @@ class TokenEndpoint:
             return repeated, refreshed
         if refreshed.outcome is RefreshOutcome.WIDENED:
             raise InvalidScope(reason="widened")
+        if refreshed.outcome is RefreshOutcome.MISDIRECTED:
+            raise InvalidTarget(reason="widened")
         if refreshed.outcome is RefreshOutcome.REPLAYED:
             facts = {"client_id": caller.client.client_id, "client_key": caller.client_key, "chain_id": presented.chain_id}
             _log.warning("refresh_token.replayed", extra={"facts": facts})

@@ -72,7 +72,7 @@ class AuthorizePage:
         if account is None:
             return people.to_sign_in(request)
         try:
-            wanted = read_request(asked.client, asked.target, asked.parameters, asked.repeated)
+            wanted = read_request(asked.client, asked.target, asked.parameters, asked.repeated, self._desk.resources)
         except OAuthError as error:
             return self._refuse(request, asked, error)
         consent = await self._desk.authorizations.find_consent(asked.client.client_id, account.subject)
@@ -91,7 +91,7 @@ class AuthorizePage:
         try:
             if form.get("answer") != "allow":
                 raise AccessDenied
-            wanted = read_request(asked.client, asked.target, asked.parameters, asked.repeated)
+            wanted = read_request(asked.client, asked.target, asked.parameters, asked.repeated, self._desk.resources)
         except OAuthError as error:
             return self._refuse(request, asked, error)
         return await self._grant(request, account, asked, wanted)
@@ -122,6 +122,7 @@ class AuthorizePage:
         return render(
             request, "consent.html", form_action=(_source(asked.target.uri),), csrf=csrf.token(request), account=account,
             client=asked.client, name=asked.client.name, query=asked.query, place=_place(asked.target.uri),
+            resources=sorted(wanted.audience),
             scopes=[(scope, self._scopes.get(scope, ""), scope in known) for scope in sorted(wanted.scopes)],
         )  # fmt: skip
 
@@ -144,7 +145,8 @@ class AuthorizePage:
         ref = find_code(code.encode("ascii"))
         assert ref is not None, "what was minted is well formed"
         record = Code(
-            client_id, account.subject, wanted.scopes, asked.target.named, wanted.challenge, consent.mark, asked.client.epoch
+            client_id, account.subject, wanted.scopes, asked.target.named, wanted.challenge, consent.mark, asked.client.epoch,
+            wanted.audience,
         )
         await store.add_code(ref, record, life_ms=self._code_life_ms)
         self._given.inc()

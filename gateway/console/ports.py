@@ -101,6 +101,10 @@ class Desk(Protocol):
         """Authorization codes and consents."""
 
     @property
+    def resources(self) -> frozenset[str]:
+        """What tokens can be for (RFC 8707)."""
+
+    @property
     def ownership(self) -> Passwords:
         """Passwords."""
 

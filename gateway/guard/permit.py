@@ -37,10 +37,12 @@ def permit(match: Match, verdict: Verdict, now: float) -> Permit:
         now: Event-loop seconds; at ``verdict.deadline`` the token is dead.
 
     Raises:
-        InvalidToken: The token has expired (RFC 6750 section 3.1).
+        InvalidToken: The token has expired, or is for other resources (RFC 6750 section 3.1, RFC 8707 section 2).
         InsufficientScope: It lacks a scope of the route (RFC 6750 section 3.1).
     """
     if now >= verdict.deadline:
+        raise InvalidToken
+    if verdict.audience and verdict.audience.isdisjoint(match.route.resources):
         raise InvalidToken
     scopes = match.scopes
     if scopes and not scopes <= verdict.scopes:

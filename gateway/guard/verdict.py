@@ -12,15 +12,17 @@ class Verdict:
 
     Attributes:
         client_id: Whose token.
+        audience: Resources that it is for (RFC 8707); empty: all.
         scopes: The token's scopes that its client may still have.
         deadline: Event-loop seconds at which it is dead; at that instant it is no longer alive.
         identity: The header lines that tell the upstream who calls (X-Token-Subject: for whom), ready to send, CRLF after each.
     """
 
-    __slots__ = ("client_id", "deadline", "identity", "scopes")
+    __slots__ = ("audience", "client_id", "deadline", "identity", "scopes")
 
     def __init__(self, token: AccessToken, scopes: frozenset[str], deadline: float) -> None:
         self.client_id = token.client_id
+        self.audience = token.audience
         self.scopes = scopes
         self.deadline = deadline
         subject = f"X-Token-Subject: {token.subject}\r\n" if token.subject else ""
@@ -29,9 +31,10 @@ class Verdict:
         )
 
     def until(self, deadline: float) -> Verdict:
-        """The verdict on another token of the same client, subject and scopes; everything but the deadline is shared."""
+        """The verdict on a token of the same client, subject, audience and scopes; everything but the deadline is shared."""
         other = Verdict.__new__(Verdict)
         other.client_id = self.client_id
+        other.audience = self.audience
         other.scopes = self.scopes
         other.deadline = deadline
         other.identity = self.identity

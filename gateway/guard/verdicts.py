@@ -205,7 +205,7 @@ class Verdicts:
         if bearer is None:
             bearer = self._bearers[client.client_id] = _Bearer(client)
         last = bearer.last
-        alike = last is not None and last.scopes == scopes and bearer.subject == token.subject
+        alike = last is not None and last.scopes == scopes and bearer.subject == token.subject and last.audience == token.audience
         verdict = last.until(deadline) if last is not None and alike else Verdict(token, scopes, deadline)
         bearer.last, bearer.subject = verdict, token.subject
         bearer.digests.add(digest)

@@ -14,6 +14,7 @@ from hmac import compare_digest
 from urllib.parse import urlencode
 
 from gateway.errors import InvalidRequest, UnauthorizedClient, UnsafeRedirect, UnsupportedResponseType
+from gateway.oauth.audience import read_resources
 from gateway.oauth.grants import AUTHORIZATION_CODE
 from gateway.oauth.records import Client, Code, Consent
 from gateway.oauth.scopes import grant_scopes, parse_scope
@@ -46,6 +47,8 @@ class AuthorizationRequest:
     target: Target
     scopes: frozenset[str]
     challenge: str
+    audience: frozenset[str] = frozenset()
+    """Resources that it names (RFC 8707 section 2.1); none: all."""
 
     @property
     def is_claimed(self) -> bool:
@@ -103,7 +106,8 @@ def is_loopback_uri(uri: str) -> bool:
 
 
 def read_request(
-    client: Client, target: Target, parameters: Mapping[str, str], repeated: Collection[str]
+    client: Client, target: Target, parameters: Mapping[str, str], repeated: Collection[str],
+    resources: Collection[str] = (),
 ) -> AuthorizationRequest:
     """
     Read what is asked for (section 4.1.1; RFC 7636 section 4.3).  Whatever it raises goes to the target.
@@ -112,6 +116,7 @@ def read_request(
         InvalidRequest: A parameter is missing, repeated or malformed, or the challenge is not of S256.
         UnsupportedResponseType: It asks for something else than a code.
         UnauthorizedClient: The client may not use authorization codes.
+        InvalidTarget: It names a resource that is none of ``resources``.
         InvalidScope: It asks for a scope that the client may not have.
     """
     if not _REPEATABLE.issuperset(repeated):
@@ -134,7 +139,8 @@ def read_request(
     if _CHALLENGE.fullmatch(challenge) is None:
         raise InvalidRequest("code_challenge is not the SHA-256 of a verifier in base64url")
     requested = parse_scope(parameters["scope"]) if "scope" in parameters else None
-    return AuthorizationRequest(client, target, grant_scopes(requested, client.scopes), challenge)
+    audience = read_resources(parameters.get("resource"), resources)
+    return AuthorizationRequest(client, target, grant_scopes(requested, client.scopes), challenge, audience)
 
 
 def is_granted(request: AuthorizationRequest, consent: Consent | None) -> bool:

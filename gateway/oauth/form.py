@@ -37,7 +37,8 @@ def parse_form(body: bytes) -> dict[str, str]:
     """
     Read the parameters of a request to an OAuth endpoint.
 
-    A parameter without a value counts as absent (RFC 6749 section 3.2).
+    A parameter without a value counts as absent (RFC 6749 section 3.2).  Of those that may be repeated all values are there,
+    separated by spaces: they are URIs.
 
     Raises:
         InvalidRequest: If one is repeated, there are more than `MAX_PARAMETERS`, or the encoding is broken.
@@ -72,7 +73,8 @@ def read_parameters(body: bytes) -> tuple[dict[str, str], set[str]]:
             repeated.add(name)
         seen.add(name)
         if value:
-            parameters[name] = value
+            known = parameters.get(name, "") if name in _REPEATABLE else ""
+            parameters[name] = f"{known} {value}" if known else value
     return parameters, repeated
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.oauth.records import INTROSPECT_ANY, AccessToken, Chain, Client, is_live
 from gateway.oauth.scopes import write_scope
 
-Answer = dict[str, str | int | bool]
+Answer = dict[str, str | int | bool | list[str]]
 
 INACTIVE: Answer = {"active": False}
 """Unknown, expired, revoked or not for the caller: no other member, so that nothing tells them apart."""
@@ -34,6 +34,8 @@ def describe(token: AccessToken | Chain, client: Client | None, *, caller: Clien
         "iat": token.issued_at // 1000,
         "exp": token.expires_at // 1000,  # down: an answer cached until then must not outlive the token (section 4)
     }
+    if token.audience:
+        answer["aud"] = sorted(token.audience)
     if isinstance(token, AccessToken):
         answer["token_type"] = "Bearer"  # noqa: S105
     if scopes := token.scopes & client.scopes:

@@ -199,6 +199,8 @@ class RefreshOutcome(Enum):
     """Unknown, expired, another client's, or its client/credential is no more: nothing was changed."""
     REPLAYED = "replayed"
     """It was spent: the chain and its access tokens are dead now."""
+    MISDIRECTED = "misdirected"
+    """A resource asked for is none of the chain's: nothing was changed."""
     WIDENED = "widened"
     """The scope asked for exceeds the chain's: nothing was changed."""
 
@@ -222,6 +224,7 @@ class TokenStore(Protocol):
     async def issue(
         self, client: Client, client_key: str, tokens: NewTokens, scopes: frozenset[str], *,
         access_ttl_ms: int, refresh_ttl_ms: int, max_live_chains: int, source: bytes = b"",
+        audience: frozenset[str] = frozenset(),
     ) -> Issued:
         """
         Store a new access token and, where ``tokens.refresh`` is given, its chain; note the use of the credential.
@@ -232,11 +235,13 @@ class TokenStore(Protocol):
     async def refresh(
         self, client_id: str, client_key: str, presented: RefreshRef, tokens: NewTokens, scopes: frozenset[str] | None, *,
         access_ttl_ms: int, grace_ms: int, source: bytes = b"",
+        audience: frozenset[str] = frozenset(),
     ) -> Refreshed:
         """
         Present a refresh token: one script decides, rotates and keeps or discards the minted successor.
 
-        ``scopes`` None means the scope of the presented token.  ``tokens.refresh`` is of the presented token's chain.
+        ``scopes`` None means the scope of the presented token, an empty ``audience`` its resources.
+        ``tokens.refresh`` is of the presented token's chain.
         """
 
     async def find_access(self, ref: AccessRef) -> tuple[AccessToken, Client | None] | None:
@@ -303,6 +308,7 @@ class AuthorizationStore(Protocol):
     async def redeem(
         self, ref: CodeRef, code: Code, client_key: str, tokens: NewTokens, *, sound: bool, refresh: bool,
         access_ttl_ms: int, idle_ms: int, longest_ms: int, max_live_chains: int, source: bytes = b"",
+        audience: frozenset[str] = frozenset(),
     ) -> Redeemed:
         """
         Exchange a code, once: one script decides.

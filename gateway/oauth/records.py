@@ -128,6 +128,8 @@ class AccessToken:
     expires_at: int
     subject: str = ""
     """The account on whose behalf it acts; empty for a client's own."""
+    audience: frozenset[str] = frozenset()
+    """Resources that it is for (RFC 8707); empty: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,8 @@ class Chain:
     """Digest of the one refresh token that may be presented next; empty when the chain has none (any more)."""
     subject: str = ""
     """The account on whose behalf it acts; empty for a client's own."""
+    audience: frozenset[str] = frozenset()
+    """Resources that it is for (RFC 8707); empty: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,8 @@ class Code:
     """The mark of the consent that it rests on."""
     epoch: int
     """The client's when it was made."""
+    audience: frozenset[str] = frozenset()
+    """Resources that it is for (RFC 8707); empty: all."""
 
 
 @dataclass(frozen=True, slots=True)

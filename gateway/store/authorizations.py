@@ -45,6 +45,7 @@ class RedisAuthorizations:
     async def redeem(
         self, ref: CodeRef, code: Code, client_key: str, tokens: NewTokens, *, sound: bool, refresh: bool,
         access_ttl_ms: int, idle_ms: int, longest_ms: int, max_live_chains: int, source: bytes = b"",
+        audience: frozenset[str] = frozenset(),
     ) -> Redeemed:  # fmt: skip
         """
         Exchange a code, once: one script decides.
@@ -64,7 +65,7 @@ class RedisAuthorizations:
         args: list[Word] = [
             client_key, int(sound), tokens.access.digest, access_ttl_ms, raw(chain.chain_id), chain.digest if refresh else b"",
             idle_ms, longest_ms, max_live_chains, at.chains(ref.partition), at.tokens(ref.partition), USED_KEPT_MS,
-            source,
+            source, codec.join(audience),
         ]  # fmt: skip
         answer = await _REDEEM_CODE(self._caller, keys, args)
         outcome = RedeemOutcome(answer[0].decode("ascii"))

@@ -232,6 +232,7 @@ def encode_token(token: AccessToken) -> bytes:
         "i": token.issued_at,
         "x": token.expires_at,
         **({"u": token.subject} if token.subject else {}),
+        **({"w": join(token.audience)} if token.audience else {}),
     })  # fmt: skip
 
 
@@ -254,6 +255,7 @@ def decode_token(value: bytes, partition: str) -> AccessToken:
             _number(get(b"i")),
             _number(get(b"x")),
             _subject(fields.get(b"u", b"")),
+            _words(fields.get(b"w", b"")),
         )
     except _BROKEN:
         raise CorruptRecord("token") from None
@@ -279,6 +281,7 @@ def decode_chain(value: bytes, partition: str, chain_id: str) -> Chain:
             expires_at=_number(get(b"x")),
             current=_digest(get(b"d")),
             subject=_subject(fields.get(b"u", b"")),
+            audience=_words(fields.get(b"w", b"")),
         )
     except _BROKEN:
         raise CorruptRecord("chain") from None
@@ -294,6 +297,7 @@ def encode_code(code: Code) -> bytes:
         "v": code.challenge,
         "g": code.consent,
         "e": code.epoch,
+        **({"w": join(code.audience)} if code.audience else {}),
     })  # fmt: skip
 
 
@@ -305,7 +309,8 @@ def decode_code(value: bytes, partition: str) -> Code:
         CorruptRecord: If the value is anything else.
     """
     try:
-        get = msgpack.unpackb(value, raw=True).__getitem__
+        fields = msgpack.unpackb(value, raw=True)
+        get = fields.__getitem__
         return Code(
             client_id=f"gwc_{partition}{_rest(get(b'c'))}",
             subject=_subject(get(b"u")),
@@ -314,6 +319,7 @@ def decode_code(value: bytes, partition: str) -> Code:
             challenge=str(get(b"v"), "ascii"),
             consent=_number(get(b"g")),
             epoch=_number(get(b"e")),
+            audience=_words(fields.get(b"w", b"")),
         )
     except _BROKEN:
         raise CorruptRecord("code") from None

@@ -33,6 +33,7 @@ class RedisTokens:
     async def issue(
         self, client: Client, client_key: str, tokens: NewTokens, scopes: frozenset[str], *,
         access_ttl_ms: int, refresh_ttl_ms: int, max_live_chains: int, source: bytes = b"",
+        audience: frozenset[str] = frozenset(),
     ) -> Issued:  # fmt: skip
         """
         Store a new access token and, where ``tokens.refresh`` is given, its chain.
@@ -47,17 +48,19 @@ class RedisTokens:
         else:
             keys += [at.chain(refresh.partition, refresh.chain_id), at.live_chains(client.client_id)]
             args += [raw(refresh.chain_id), refresh.digest, refresh_ttl_ms, max_live_chains, at.chains(refresh.partition)]
-        args.append(source)
+        args += [source, codec.join(audience)]
         return Issued(await _ISSUE(self._caller, keys, args))
 
     async def refresh(
         self, client_id: str, client_key: str, presented: RefreshRef, tokens: NewTokens, scopes: frozenset[str] | None, *,
         access_ttl_ms: int, grace_ms: int, source: bytes = b"",
+        audience: frozenset[str] = frozenset(),
     ) -> Refreshed:  # fmt: skip
         """
         Present a refresh token: one script decides, rotates and keeps or discards the minted successor.
 
-        ``scopes`` None means the scope of the presented token.  ``tokens.refresh`` is of the presented token's chain.
+        ``scopes`` None means the scope of the presented token, an empty ``audience`` its resources.
+        ``tokens.refresh`` is of the presented token's chain.
         """
         if not self._share_a_slot(client_id, client_key, presented.partition):
             return Refreshed(RefreshOutcome.UNKNOWN)
@@ -74,6 +77,7 @@ class RedisTokens:
                 codec.shorten(client_id), client_key, raw(presented.chain_id), presented.digest, tokens.refresh.digest,
                 tokens.access.digest, tokens.sealed, codec.join(scopes or frozenset()), int(scopes is not None),
                 access_ttl_ms, grace_ms, at.tokens(presented.partition), source,
+                codec.join(audience),
             ],
         )  # fmt: skip
         outcome = RefreshOutcome(answer[0].decode("ascii"))

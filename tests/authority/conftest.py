@@ -170,7 +170,11 @@ def house_with(aiohttp_client: Any, hasher: Hasher) -> MakeHouse:
     async def make(
         redis: Redis | None = None, clock: Callable[[], float] = time.monotonic, caught_up: CaughtUp | None = None, **oauth: Any
     ) -> House:
-        config = Config.model_validate({"oauth": {"registration": "open", **oauth}})
+        routes = oauth.pop("routes", [])
+        config = Config.model_validate({
+            "oauth": {"registration": "open", **oauth}, "routes": routes,
+            "upstreams": {"a": {"targets": ["http://127.0.0.1:9"]}} if routes else {},
+        })  # fmt: skip
         redis = redis or fake_redis()
         caller = RedisCaller(redis)
         clients, tokens, registry = Breakable(RedisClients(caller)), Breakable(RedisTokens(caller)), Registry()

@@ -27,6 +27,31 @@ def a_verdict(*scopes: str, deadline: float = NOW + 1) -> Verdict:
     return Verdict(AccessToken("gwc_me", "gwk_x", "chain", frozenset(), 0, 0, 0), frozenset(scopes), deadline)
 
 
+@pytest.mark.parametrize(("audience", "passes"), [
+    ([], True), (["http://127.0.0.1:8080/x"], True), (["http://127.0.0.1:8080"], True),
+    (["http://127.0.0.1:8080/y", "http://127.0.0.1:8080/x"], True), (["http://127.0.0.1:8080/y"], False),
+    (["http://127.0.0.1:8080/x/"], False), (["http://127.0.0.1:8080/"], False),
+])  # fmt: skip
+def test_rfc8707_2_a_token_for_other_resources_is_invalid_here(audience: list[str], *, passes: bool) -> None:
+    """One for the whole host, or for all, is good; scopes are looked at only then."""
+    token = AccessToken("gwc_me", "gwk_x", "chain", frozenset(), 0, 0, 0, audience=frozenset(audience))
+    verdict = Verdict(token, frozenset(("a",)), NOW + 1)
+    if passes:
+        assert permit(a_match(scopes=["a"]), verdict, NOW).client_id == "gwc_me"
+    for scopes in (["a"], ["b"]):
+        if not passes:
+            with pytest.raises(InvalidToken):
+                permit(a_match(scopes=scopes), verdict, NOW)
+
+
+def test_rfc8707_2_a_route_with_hosts_is_a_resource_at_each() -> None:
+    """And not at the issuer's."""
+    match = a_match(hosts=["gw", "other.example"])
+    assert match.route.resources == {
+        "http://gw:8080/x", "http://other.example:8080/x", "http://gw:8080", "http://other.example:8080",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("route", "method", "has", "passes"),
     [

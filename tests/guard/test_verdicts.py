@@ -127,6 +127,12 @@ def test_tokens_of_a_client_with_other_scopes_do_not_share(bench: Bench) -> None
     assert (first.scopes, second.scopes) == ({READ}, {WRITE})
 
 
+def test_rfc8707_tokens_of_a_client_for_other_resources_do_not_share(bench: Bench) -> None:
+    for number, audience in enumerate((("https://a/x",), (), ("https://a/y",)), start=1):
+        kept = bench.keep(number, replace(TOKEN, audience=frozenset(audience)))
+        assert kept.audience == set(audience)
+
+
 def test_tokens_of_a_client_for_other_people_do_not_share(bench: Bench) -> None:
     """Nor do those of nobody with those of somebody."""
     tokens = [replace(TOKEN, subject=subject) for subject in ("gwu_ann", "gwu_bob", "", "gwu_ann")]

@@ -24,8 +24,8 @@ CLIENT = Client(
 KEY = "gwk_abcBBBBBBBBBBBBBBBBBBBBBB"
 CREDENTIAL = Credential("gwk_1", CLIENT.client_id, bytes(range(128, 160)), 1, 1_800_000_000_000)
 ACCOUNT = Account("a@b.c", "$argon2id$v=19$x", ("gwc_1",), 7, "gwu_x")
-CODE = Code(CLIENT.client_id, "gwu_x", frozenset({"a"}), "https://e.com/cb?x=1", "C" * 43, 4, 3)
-TOKEN = AccessToken(CLIENT.client_id, KEY, "C" * 21 + "A", frozenset({"x:y", "z"}), 2, 10, 20, "gwu_x")
+CODE = Code(CLIENT.client_id, "gwu_x", frozenset({"a"}), "https://e.com/cb?x=1", "C" * 43, 4, 3, frozenset({"https://a/x"}))
+TOKEN = AccessToken(CLIENT.client_id, KEY, "C" * 21 + "A", frozenset({"x:y", "z"}), 2, 10, 20, "gwu_x", frozenset({"https://a/x"}))
 REGISTRATION = Registration(CLIENT.client_id, bytes(range(32)), b'{"client_name":"x"}')
 OPTIONAL = {
     codec.decode_client: dict.fromkeys((b"o", b"u", b"m", b"N", b"A", b"R", b"M"), "none, or as configured"),
@@ -36,8 +36,8 @@ DECODERS = [
     (codec.decode_client, codec.encode_client(CLIENT)),
     (codec.decode_credential, codec.encode_credential(CREDENTIAL)),
     (codec.decode_account, codec.encode_account(ACCOUNT)),
-    (partial(codec.decode_token, partition="abc"), codec.encode_token(replace(TOKEN, subject=""))),
-    (partial(codec.decode_code, partition="abc"), codec.encode_code(CODE)),
+    (partial(codec.decode_token, partition="abc"), codec.encode_token(replace(TOKEN, subject="", audience=frozenset()))),
+    (partial(codec.decode_code, partition="abc"), codec.encode_code(replace(CODE, audience=frozenset()))),
 ]
 
 

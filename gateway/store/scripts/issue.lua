@@ -6,7 +6,7 @@
 -- KEYS[3]  access token     KEYS[6]  index of the client's live chains
 -- ARGV     1 client key, 2 scopes, 3 access digest, 4 access ttl (ms, > 0), 5 chain id ("" for none; then 6-8
 --          and KEYS 5-6 are not used), 6 refresh digest, 7 refresh ttl (ms, > 0), 8 most live chains (> 0), 9 chain prefix,
---          10 mark of the source
+--          10 mark of the source, 11 resources, by spaces ("": all)
 --
 -- Touches the chains under the prefix too (same hash tag).
 -- Returns 1 when stored, 2 when stored and the client is not kept for ever yet, 0 when the client is gone or disabled or the
@@ -25,12 +25,12 @@ local function strip(id)
   local key = chain_prefix .. id
   local chain = read("chain", key)
   if chain then
-    chain.d, chain.p, chain.t, chain.q, chain.b, chain.y = "", nil, nil, nil, nil, nil
+    chain.d, chain.p, chain.t, chain.q, chain.v, chain.b, chain.y = "", nil, nil, nil, nil, nil, nil
     store_chain(key, chain, now)
   end
 end
 
-store_token(KEYS[3], client, client_key, chain_id, scopes, now, access_ttl)
+store_token(KEYS[3], client, client_key, chain_id, scopes, now, access_ttl, nil, ARGV[11])
 store_last_use(KEYS[4], now, ARGV[10])
 local stored = redis.call("PTTL", KEYS[1]) < 0 and 1 or 2
 if chain_id == "" then
@@ -54,6 +54,7 @@ end
 local expires = now + refresh_ttl
 local chain = {
   c = short(client.c), k = short(client_key), s = scopes, e = client.e, i = now, x = expires, d = ARGV[6], a = { ARGV[3], now + access_ttl },
+  w = ARGV[11] ~= "" and ARGV[11] or nil,
 }
 store_chain(KEYS[5], chain, now)
 index_chain(KEYS[6], chain_id, expires, now)

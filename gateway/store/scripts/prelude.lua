@@ -6,14 +6,15 @@
 --               N name, A and R life of its access tokens and chains (ms), M most live chains (absent or 0: as configured)
 --   credential  c client id, k client key, d digest, i issued, x expires (0 never), j public key (a JWK, in place of a secret)
 --   token       c client id*, k client key*, h chain id ("" none), s scopes, e epoch, i issued, x expires,
---               u subject (absent: the client's own)
+--               u subject (absent: the client's own), w resources that it is for, by spaces (absent: all)
 --   chain       c client id*, k client key*, s scopes, e epoch, i issued, x expires, d current digest ("" none any more),
 --               a live access tokens, oldest first: digest, expiry, digest, expiry, ...
 --               and since its first rotation: p previous digest, t when, q scopes asked for then, b sealed successor
 --               (absent without a grace), y expiry of the successor's access token;
+--               v resources asked for then; w resources (absent: all);
 --               on behalf of somebody: u subject, l how long it may lie idle (ms), z when it ends at last
 --   code        c client id*, u subject, s scopes, r redirect URI ("" none named), v challenge, g mark of the consent,
---               e epoch; once used: h the chain that it began
+--               e epoch, w resources (absent: all); once used: h the chain that it began
 --   consent     s scopes, e mark (us: one that is forgotten and given again has another)
 --   account     u username, h password hash, c client ids, i issued, s subject, m the claim that it grew from
 --   session     u username, p proof of the password, i begun, t seen
@@ -85,13 +86,30 @@ local function may_act(client, client_key, credential)
   return client and client.n == 1 and position(client.k, client_key) and redis.call("EXISTS", credential) == 1
 end
 
+-- Whether each of these words is one of those.
+local function within(asked, granted)
+  local allowed = {}
+  for word in string.gmatch(granted, "%S+") do
+    allowed[word] = true
+  end
+  for word in string.gmatch(asked, "%S+") do
+    if not allowed[word] then
+      return false
+    end
+  end
+  return true
+end
+
 -- What tokens and chains keep of an id.
 local function short(id)
   return string.sub(id, 8)
 end
 
-local function store_token(key, client, client_key, chain_id, scopes, now, ttl, subject)
-  local token = { c = short(client.c), k = short(client_key), h = chain_id, s = scopes, e = client.e, i = now, x = now + ttl, u = subject }
+local function store_token(key, client, client_key, chain_id, scopes, now, ttl, subject, resources)
+  local token = {
+    c = short(client.c), k = short(client_key), h = chain_id, s = scopes, e = client.e, i = now, x = now + ttl, u = subject,
+    w = resources ~= "" and resources or nil,
+  }
   redis.call("SET", key, cmsgpack.pack(token), "PXAT", now + ttl)
 end
 

@@ -6,7 +6,8 @@
 -- ARGV     1 client key, 2 whether redirect URI and verifier are right ("1" / "0"), 3 access digest, 4 access ttl (ms, > 0),
 --          5 chain id, 6 refresh digest ("" for none), 7 how long the chain may lie idle (ms), 8 its longest life (ms),
 --          9 most live chains of this client and account (> 0), 10 chain prefix, 11 token prefix,
---          12 how long a used code is remembered (ms), 13 mark of the source
+--          12 how long a used code is remembered (ms), 13 mark of the source,
+--          14 resources of the access token, by spaces ("": those of the code)
 --
 -- Touches the chains and access tokens under the prefixes too (same hash tag).
 -- Returns {"issued", scopes, 1 or 2 (the client is not kept for ever yet)}, {"burned"}, {"replayed"} or {"unknown"}; the last
@@ -38,11 +39,11 @@ end
 
 code.h = chain_id
 redis.call("SET", KEYS[4], cmsgpack.pack(code), "PX", ARGV[12])
-store_token(KEYS[6], client, client_key, chain_id, code.s, now, access_ttl, code.u)
+store_token(KEYS[6], client, client_key, chain_id, code.s, now, access_ttl, code.u, ARGV[14] ~= "" and ARGV[14] or code.w)
 store_last_use(KEYS[3], now, ARGV[13])
 local chain = {
   c = short(client.c), k = short(client_key), s = code.s, e = client.e, i = now, d = ARGV[6], a = { ARGV[3], now + access_ttl },
-  x = now + math.min(idle, longest), u = code.u, l = idle, z = now + longest,
+  x = now + math.min(idle, longest), u = code.u, l = idle, z = now + longest, w = code.w,
 }
 
 -- The chain that would end first makes room; 64 at most a call.

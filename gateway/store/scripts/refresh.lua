@@ -5,27 +5,15 @@
 -- KEYS[3]  last use         KEYS[6]  the new access token
 -- ARGV     1 client id (short), 2 client key, 3 chain id, 4 digest presented, 5 digest of the successor, 6 new access digest,
 --          7 sealed successor, 8 scopes asked for, 9 whether any were ("1" / "0"), 10 access ttl (ms, > 0),
---          11 grace (ms, 0 for none), 12 token prefix, 13 mark of the source
+--          11 grace (ms, 0 for none), 12 token prefix, 13 mark of the source,
+--          14 resources asked for, by spaces ("": those of the chain)
 --
 -- Touches the chain's access tokens under the prefix too (same hash tag).
 -- Returns {"rotated", scopes}, {"repeated", scopes, ms that the access token has left, sealed successor},
--- {"widened"}, {"replayed"} or {"unknown"}; only the first and "replayed" change anything but the last use.
+-- {"widened"} or {"misdirected"} (scopes or resources beyond the chain's), {"replayed"} or {"unknown"}; only the first and "replayed" change anything but the last use.
 local client_key, chain_id, presented = ARGV[2], ARGV[3], ARGV[4]
 local access_ttl, grace = tonumber(ARGV[10]), tonumber(ARGV[11])
 local now = now_ms()
-
-local function within(asked, granted)
-  local allowed = {}
-  for scope in string.gmatch(granted, "%S+") do
-    allowed[scope] = true
-  end
-  for scope in string.gmatch(asked, "%S+") do
-    if not allowed[scope] then
-      return false
-    end
-  end
-  return true
-end
 
 local client = read("client", KEYS[1])
 local chain = read("chain", KEYS[4])
@@ -42,12 +30,16 @@ then
   return { "unknown" }
 end
 local asked = ARGV[9] == "1" and ARGV[8] or chain.s
+local resources = ARGV[14] ~= "" and ARGV[14] or chain.w or ""
 
 if presented == chain.d then
   if not within(asked, chain.s) then
     return { "widened" }
   end
-  store_token(KEYS[6], client, client_key, chain_id, asked, now, access_ttl, chain.u)
+  if chain.w and not within(resources, chain.w) then
+    return { "misdirected" }
+  end
+  store_token(KEYS[6], client, client_key, chain_id, asked, now, access_ttl, chain.u, resources)
   store_last_use(KEYS[3], now, ARGV[13])
 
   local live = {}
@@ -64,6 +56,7 @@ if presented == chain.d then
 
   -- The new tokens are issued with the credential that was presented now: retiring that one ends them.
   chain.k, chain.d, chain.p, chain.t, chain.a = short(client_key), ARGV[5], presented, now, live
+  chain.v = resources ~= "" and resources or nil
   chain.q, chain.y, chain.b = asked, now + access_ttl, grace > 0 and ARGV[7] or nil
   if chain.u then
     chain.x = math.min(now + chain.l, chain.z)
@@ -74,7 +67,7 @@ if presented == chain.d then
 end
 
 if presented == chain.p and chain.b and now < chain.t + grace then
-  if asked ~= chain.q then
+  if asked ~= chain.q or resources ~= (chain.v or "") then
     return { "unknown" }
   end
   store_last_use(KEYS[3], now, ARGV[13])
