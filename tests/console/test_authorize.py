@@ -41,7 +41,7 @@ async def subject_of(app: App, token: str) -> str:
 
 
 async def test_rfc6749_4_1_from_the_link_to_the_tokens(browser: Browser, app: App) -> None:
-    """Sign in, agree, come back with code, state and iss, exchange."""
+    """Sign in, agree, come back with code, state and iss by a 303 (O29, RFC 9207), exchange."""
     answer = await browser.get(app.link(scope="read"))
     assert answer.status == 303
     assert urlsplit(answer.headers["Location"]).path == SIGN_IN

@@ -42,7 +42,7 @@ def test_2_2_and_2_3_tokens_in_body_or_query_count_as_absent(gateway: Gateway, p
     assert httpx.post(f"{gateway.url}/v1/resource", data={"access_token": token}).status_code == 401
 
 
-def test_3_no_token_gets_a_bare_challenge(gateway: Gateway) -> None:
+def test_3_o15_no_token_gets_a_bare_challenge(gateway: Gateway) -> None:
     answer = get(gateway)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer realm=")
