@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
 
 from gateway.authority.account import AccountActs, AccountEndpoint
 from gateway.authority.admission import Admission, Probation
@@ -85,86 +87,141 @@ def build(
         sessions: Where sessions at the pages are; None where nobody can sign in.
         pages: What people see; None where there are none.
     """
-    oauth = config.oauth
-    prefix = oauth.prefix
-    oauth_paths = frozenset(f"{prefix}/oauth/{name}" for name in ("token", "introspect", "revoke", "leaks", "register"))
-
-    def is_oauth(path: str) -> bool:
-        return path in oauth_paths or path.startswith(f"{prefix}/oauth/register/")
-
-    refused = endpoint_url(oauth.issuer, prefix, "token")
-    middlewares = [rescue(is_oauth, refused) if pages is None else rescue(is_oauth, refused, pages.refusal)]
-    if caught_up is not None:
-        ending = frozenset(f"{prefix}/oauth/{name}" for name in ("revoke", "leaks", "account/sign-out"))
-        middlewares.append(settle(caught_up, ending))
+    stores = _Stores(clients, tokens, admissions, authorizations, sessions)
+    middlewares = _middlewares(config, caught_up, pages)
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app.on_response_prepare.append(_hide_server)
+    parts = _Parts(config, stores, hasher, registry=registry, entropy=entropy, clock=clock)
+    _add_oauth(app, parts, middlewares)
+    _add_metadata(app, config)
+    _add_registration(app, parts)
+    _add_account(app, parts)
+    _add_clients(app, parts)
+    if pages is not None:
+        holdings = Holdings(clients, tokens, parts.admission, parts.registration, parts.key_acts)
+        resources = known_resources(config)
+        desk = Desk(clients, parts.ownership, parts.acts, authorizations, resources, holdings, caught_up or _nobody)
+        pages.add_to(app, desk)
+    return app
 
-    throttle = Throttle(oauth.attempts, key=os.urandom(16), clock=clock, registry=registry)
-    token_endpoint = endpoint_url(oauth.issuer, prefix, "token")
-    audiences = frozenset((oauth.issuer, token_endpoint) if oauth.assertion_for_token_endpoint else (oauth.issuer,))
-    idle = IdleKeys(clients, oauth.idle_key_ttl)
-    authenticate = ClientAuthentication(
-        clients, throttle, idle, post=oauth.client_secret_post, public=oauth.sign_in, audiences=audiences
-    )
-    resources_here = known_resources(config)
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    clients: ClientStore
+    tokens: TokenStore
+    admissions: AdmissionStore
+    authorizations: AuthorizationStore
+    sessions: SessionStore | None
+
+
+class _Parts:
+    """What several endpoints share."""
+
+    def __init__(
+        self, config: Config, stores: _Stores, hasher: Hasher, *, registry: Registry, entropy: Callable[[int], bytes],
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        oauth, clients = config.oauth, stores.clients
+        self.config, self.stores, self.registry, self.entropy = config, stores, registry, entropy
+        self.prefix = oauth.prefix
+        self.throttle = Throttle(oauth.attempts, key=os.urandom(16), clock=clock, registry=registry)
+        idle = IdleKeys(clients, oauth.idle_key_ttl)
+        token_endpoint = endpoint_url(oauth.issuer, oauth.prefix, "token")
+        audiences = frozenset((oauth.issuer, token_endpoint) if oauth.assertion_for_token_endpoint else (oauth.issuer,))
+        self.authenticate = ClientAuthentication(
+            clients, self.throttle, idle, post=oauth.client_secret_post, public=oauth.sign_in, audiences=audiences
+        )
+        self.ownership = Ownership(clients, hasher, self.throttle, idle)
+        self.admission = Admission(oauth, stores.admissions, self.throttle)
+        self.enrolment = Enrolment(clients, hasher, entropy, Probation(oauth, stores.admissions))
+        self.acts = AccountActs(clients, stores.authorizations, hasher, self.throttle, stores.sessions)
+        self.key_acts = KeyActs(clients, self.enrolment, idle)
+        self.registration = RegistrationEndpoint(
+            oauth, self.admission, self.enrolment, self.ownership, self.throttle, registry
+        )
+
+
+def _middlewares(config: Config, caught_up: CaughtUp | None, pages: Pages | None) -> list[Middleware]:
+    own = f"{config.oauth.prefix}/oauth"
+    oauth_paths = frozenset(f"{own}/{name}" for name in ("token", "introspect", "revoke", "leaks", "register"))
+
+    def is_oauth(path: str) -> bool:
+        return path in oauth_paths or path.startswith(f"{own}/register/")
+
+    token_endpoint = endpoint_url(config.oauth.issuer, config.oauth.prefix, "token")
+    rescued = rescue(is_oauth, token_endpoint) if pages is None else rescue(is_oauth, token_endpoint, pages.refusal)
+    if caught_up is None:
+        return [rescued]
+    return [rescued, settle(caught_up, frozenset(f"{own}/{name}" for name in ("revoke", "leaks", "account/sign-out")))]
+
+
+def _add_oauth(app: web.Application, parts: _Parts, middlewares: Sequence[Middleware]) -> None:
+    """What clients ask: tokens, introspection, revocation, and what of theirs somebody found."""
+    oauth, stores, authenticate = parts.config.oauth, parts.stores, parts.authenticate
     token = TokenEndpoint(
-        oauth, authenticate, clients, tokens, authorizations, resources=resources_here, registry=registry, entropy=entropy
-    )
-    add_post = app.router.add_post
-    introspection = IntrospectionEndpoint(oauth.issuer, authenticate, tokens)
-    revocation = RevocationEndpoint(authenticate, tokens)
-    add_post(f"{prefix}/oauth/token", token.handle)
-    add_post(f"{prefix}/oauth/introspect", introspection.handle)
-    add_post(f"{prefix}/oauth/revoke", revocation.handle)
-    app[SHORT] = {
-        f"{prefix}/oauth/token": within(token.handle, middlewares),
-        f"{prefix}/oauth/introspect": within(introspection.handle, middlewares),
-        f"{prefix}/oauth/revoke": within(revocation.handle, middlewares),
+        oauth, authenticate, stores.clients, stores.tokens, stores.authorizations, resources=known_resources(parts.config),
+        registry=parts.registry, entropy=parts.entropy,
+    )  # fmt: skip
+    short = {
+        f"{parts.prefix}/oauth/token": token.handle,
+        f"{parts.prefix}/oauth/introspect": IntrospectionEndpoint(oauth.issuer, authenticate, stores.tokens).handle,
+        f"{parts.prefix}/oauth/revoke": RevocationEndpoint(authenticate, stores.tokens).handle,
     }
-    add_post(f"{prefix}/oauth/leaks", LeaksEndpoint(authenticate, clients, tokens, admissions).handle)
-    app.router.add_get(metadata_path(oauth.issuer), MetadataEndpoint(oauth).handle)
+    for path, handle in short.items():
+        app.router.add_post(path, handle)
+    app[SHORT] = {path: within(handle, middlewares) for path, handle in short.items()}
+    leaks = LeaksEndpoint(authenticate, stores.clients, stores.tokens, stores.admissions)
+    app.router.add_post(f"{parts.prefix}/oauth/leaks", leaks.handle)
+
+
+def _add_metadata(app: web.Application, config: Config) -> None:
+    """What anybody may know."""
+    app.router.add_get(metadata_path(config.oauth.issuer), MetadataEndpoint(config.oauth).handle)
     resources = ResourceMetadataEndpoint(config)
     app.router.add_get(WELL_KNOWN, resources.handle)
     app.router.add_get(f"{WELL_KNOWN}/{{path:.*}}", resources.handle)
 
-    admission = Admission(oauth, admissions, throttle)
-    enrolment = Enrolment(clients, hasher, entropy, Probation(oauth, admissions))
-    described = DescribedClients(oauth, clients, admission, enrolment, throttle, registry)
-    add_post(f"{prefix}/oauth/register", described.register)
+
+def _add_registration(app: web.Application, parts: _Parts) -> None:
+    """Both ways to become a client."""
+    oauth, prefix = parts.config.oauth, parts.prefix
+    described = DescribedClients(oauth, parts.stores.clients, parts.admission, parts.enrolment, parts.throttle, parts.registry)
+    app.router.add_post(f"{prefix}/oauth/register", described.register)
     app.router.add_get(f"{prefix}/oauth/register/{{client_id}}", described.show)
     app.router.add_put(f"{prefix}/oauth/register/{{client_id}}", described.replace)
     app.router.add_delete(f"{prefix}/oauth/register/{{client_id}}", described.delete)
-    ownership = Ownership(clients, hasher, throttle, idle)
-    acts = AccountActs(clients, authorizations, hasher, throttle, sessions)
-    account = AccountEndpoint(clients, ownership, acts)
-    app.router.add_get(f"{prefix}/oauth/account", account.show)
-    app.router.add_delete(f"{prefix}/oauth/account", account.delete)
-    app.router.add_put(f"{prefix}/oauth/account/password", account.change_password)
-    add_post(f"{prefix}/oauth/account/sign-out", account.sign_out)
-    if oauth.sign_in:
-        consents = ConsentsEndpoint(clients, authorizations, ownership)
-        app.router.add_get(f"{prefix}/oauth/account/consents", consents.list)
-        app.router.add_delete(f"{prefix}/oauth/account/consents/{{client_id}}", consents.revoke)
-    registration = RegistrationEndpoint(oauth, admission, enrolment, ownership, throttle, registry)
     for name in dict.fromkeys(oauth.registration_paths):
-        add_post(f"{prefix}/{name}", registration.handle)
+        app.router.add_post(f"{prefix}/{name}", parts.registration.handle)
     if "clients" not in oauth.registration_paths:
-        add_post(f"{prefix}/clients", registration.handle_attach)
-    client = ClientEndpoint(clients, ownership)
-    app.router.add_get(f"{prefix}/clients", client.list)
-    app.router.add_get(f"{prefix}/clients/{{client_id}}", client.show)
-    app.router.add_delete(f"{prefix}/clients/{{client_id}}", client.delete)
-    app.router.add_patch(f"{prefix}/clients/{{client_id}}", client.rename)
-    key_acts = KeyActs(clients, enrolment, idle)
-    keys = KeysEndpoint(prefix, enrolment, ownership, key_acts)
-    app.router.add_get(f"{prefix}/clients/{{client_id}}/keys", keys.list)
-    add_post(f"{prefix}/clients/{{client_id}}/keys", keys.add)
-    app.router.add_delete(f"{prefix}/clients/{{client_id}}/keys/{{client_key}}", keys.retire)
-    if pages is not None:
-        holdings = Holdings(clients, tokens, admission, registration, key_acts)
-        pages.add_to(app, Desk(clients, ownership, acts, authorizations, resources_here, holdings, caught_up or _nobody))
-    return app
+        app.router.add_post(f"{prefix}/clients", parts.registration.handle_attach)
+
+
+def _add_account(app: web.Application, parts: _Parts) -> None:
+    """What an account asks and does of itself."""
+    path, clients = f"{parts.prefix}/oauth/account", parts.stores.clients
+    account = AccountEndpoint(clients, parts.ownership, parts.acts)
+    app.router.add_get(path, account.show)
+    app.router.add_delete(path, account.delete)
+    app.router.add_put(f"{path}/password", account.change_password)
+    app.router.add_post(f"{path}/sign-out", account.sign_out)
+    if parts.config.oauth.sign_in:
+        consents = ConsentsEndpoint(clients, parts.stores.authorizations, parts.ownership)
+        app.router.add_get(f"{path}/consents", consents.list)
+        app.router.add_delete(f"{path}/consents/{{client_id}}", consents.revoke)
+
+
+def _add_clients(app: web.Application, parts: _Parts) -> None:
+    """What owners ask and do of their clients and keys."""
+    path = f"{parts.prefix}/clients"
+    client = ClientEndpoint(parts.stores.clients, parts.ownership)
+    app.router.add_get(path, client.list)
+    app.router.add_get(f"{path}/{{client_id}}", client.show)
+    app.router.add_patch(f"{path}/{{client_id}}", client.rename)
+    app.router.add_delete(f"{path}/{{client_id}}", client.delete)
+    keys = KeysEndpoint(parts.prefix, parts.enrolment, parts.ownership, parts.key_acts)
+    app.router.add_get(f"{path}/{{client_id}}/keys", keys.list)
+    app.router.add_post(f"{path}/{{client_id}}/keys", keys.add)
+    app.router.add_delete(f"{path}/{{client_id}}/keys/{{client_key}}", keys.retire)
 
 
 async def _nobody() -> None:
