@@ -22,7 +22,9 @@ def read_resources(parameter: str | None, known: Collection[str]) -> frozenset[s
     Raises:
         InvalidTarget: One is not absolute, has a fragment, or is unknown here.
     """
-    named = {_normal(uri) for uri in (parameter or "").split()}
+    if parameter is None:
+        return frozenset()
+    named = {_normal(uri) for uri in parameter.split(" ")}  # what is blank is a URI that is none, and not nothing
     if not named.issubset(known):
         raise InvalidTarget
     return frozenset(named)

@@ -23,6 +23,7 @@ def test_rfc8707_2_what_is_meant(parameter: str | None, meant: set[str]) -> None
     "https://api.example.com/orders", "https://api.example.com/x/", "https://api.example.com/x#", "https://api.example.com/x#y",
     "https://api.example.com/x?y", "https://api.example.com/?", "/x", "api.example.com", "https://API.example.com", "https://[",
     "https://api.example.com/x https://evil.example", "https://api.example.com:443",
+    " ", "  ", "\t", "https://api.example.com/x ", " https://api.example.com/x", "https://api.example.com/x  https://api.example.com",
 ])  # fmt: skip
 def test_rfc8707_2_what_is_not_known_or_malformed_is_invalid_target(parameter: str) -> None:
     with pytest.raises(InvalidTarget):
