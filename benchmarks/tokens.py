@@ -75,7 +75,7 @@ class Seeder:
             client = clients[number % len(clients)]
             token = forms.mint_access(client.client_id[4:7], os.urandom(32))
             record = AccessToken(client.client_id, client.client_key, "", granted, 0, now, now + LIFE_MS)
-            reference = forms.find_access(token.encode())
+            reference = forms.find_opaque(token.encode())
             assert reference is not None
             pipe.set(self._keys.token(reference), encode_token(record), px=LIFE_MS)
             pipe.set(f"bench:{token}", f"{client.client_id} {' '.join(sorted(granted))} ", px=LIFE_MS)

@@ -19,6 +19,7 @@ from gateway.errors import InvalidInput
 from gateway.modes import answers, check_trust, reach
 from gateway.oauth.client_metadata import read_name, read_redirect_uris
 from gateway.oauth.grants import grant_types
+from gateway.oauth.records import JWT
 from gateway.store.admissions import RedisAdmissions
 from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
@@ -84,6 +85,8 @@ def change(config: Config, client_id: str, changes: Mapping[str, Any]) -> dict[s
     for name in ("access_ttl_ms", "refresh_ttl_ms"):
         if checked.get(name, 0) > LONGEST_LIFE // timedelta(milliseconds=1):
             raise InvalidInput(f"no token lives longer than {LONGEST_LIFE.days}d: what ended it is not remembered longer")
+    if checked.get("access_token_format") == JWT and config.secrets is None and not config.store.url.startswith("embedded:"):
+        raise InvalidInput("JWTs need secrets.current, which seals the key that signs them in the store")
     return operate(config, lambda desk: set_client(desk.clients, client_id, checked))
 
 

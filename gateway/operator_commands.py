@@ -24,6 +24,9 @@ _DECISIONS = {
 }
 
 
+_FORMATS = {"opaque": "opaque", "jwt": "jwt", "default": ""}
+
+
 def add_commands(actions: argparse._SubParsersAction[argparse.ArgumentParser], add_config: AddConfig, load: Load) -> None:
     """Add the actions of ``gateway clients``."""
 
@@ -59,6 +62,7 @@ def add_commands(actions: argparse._SubParsersAction[argparse.ArgumentParser], a
     change.add_argument("--access-token-ttl", metavar="TIME", help="life of its access tokens, like 10m; or default")
     change.add_argument("--refresh-token-ttl", metavar="TIME", help="longest life of its chains of refresh tokens; or default")
     change.add_argument("--max-live-chains", metavar="NUMBER", help="chains that it may have at once; or default")
+    change.add_argument("--access-token-format", choices=_FORMATS, help="what its access tokens are")
 
     initial = command("initial-access-token", "make a token with which one may register where registration is `token`", _initial)
     initial.add_argument("--uses", type=int, default=1, help="registrations that it is good for (default %(default)s)")
@@ -102,6 +106,7 @@ def _set(config: Config, arguments: argparse.Namespace) -> object:
         "access_ttl_ms": _life("--access-token-ttl", arguments.access_token_ttl),
         "refresh_ttl_ms": _life("--refresh-token-ttl", arguments.refresh_token_ttl),
         "max_live_chains": _number("--max-live-chains", arguments.max_live_chains),
+        "access_token_format": _FORMATS.get(arguments.access_token_format),
     }
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:

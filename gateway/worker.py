@@ -32,9 +32,11 @@ from gateway.store.admissions import RedisAdmissions
 from gateway.store.authorizations import RedisAuthorizations
 from gateway.store.clients import RedisClients
 from gateway.store.connect import connect
+from gateway.store.datadir import read_secret
 from gateway.store.dial import find_address
 from gateway.store.link import VerdictLink
 from gateway.store.sessions import RedisSessions
+from gateway.store.signing_keys import RedisSigningKeys
 from gateway.store.tokens import RedisTokens
 from gateway.store.wire import Wire
 from gateway.telemetry.accesslog import AccessLog
@@ -69,9 +71,11 @@ class Worker:
         admissions = RedisAdmissions(self._wire, store.prefix)
         authorizations = RedisAuthorizations(self._wire, store.prefix)
         sessions = RedisSessions(self._wire, store.prefix)
+        signing_keys = RedisSigningKeys(self._wire, store.prefix)
         application = build(
             config, clients, tokens, admissions, authorizations, self._hasher, registry=registry,
             caught_up=self._link.caught_up, sessions=sessions, pages=_pages(config, sessions, registry),
+            signing_keys=signing_keys, secrets=_secrets(config),
         )  # fmt: skip
         self._short_cuts = ShortCuts(application)
         self._authority = web.AppRunner(application, handle_signals=False, shutdown_timeout=1, **RUNNER_OPTIONS)
@@ -138,6 +142,20 @@ def _pages(config: Config, sessions: SessionStore, registry: Registry) -> Pages 
     from gateway.console.application import ConsolePages
 
     return ConsolePages(config.oauth, sessions, registry=registry)
+
+
+def _secrets(config: Config) -> list[bytes]:
+    """
+    What keys in the store are sealed with, the current secret first; the embedded store's own one comes last.
+
+    Raises:
+        Unavailable: If that one can't be read.
+    """
+    said = config.secrets
+    found = [] if said is None else [secret.get_secret_value().encode() for secret in (said.current, *said.previous)]
+    if config.store.url.startswith("embedded:"):
+        found.append(read_secret(Path(config.store.url.removeprefix("embedded:"))))
+    return found
 
 
 def _fit_connections(config: Config) -> Config:

@@ -11,6 +11,7 @@ from gateway.store.admissions import RedisAdmissions
 from gateway.store.authorizations import RedisAuthorizations
 from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
+from gateway.store.signing_keys import RedisSigningKeys
 from gateway.store.tokens import RedisTokens
 from gateway.telemetry.metrics import Registry
 from tests.servers import fake_redis
@@ -24,7 +25,9 @@ async def served() -> set[tuple[str, str]]:
     try:
         stores = RedisClients(caller, "gw"), RedisTokens(caller, "gw"), RedisAdmissions(caller, "gw")
         authorizations = RedisAuthorizations(caller, "gw")
-        application = build(config, *stores, authorizations, hasher, registry=Registry())
+        application = build(
+            config, *stores, authorizations, hasher, registry=Registry(), signing_keys=RedisSigningKeys(caller), secrets=[bytes(32)]
+        )
     finally:
         hasher.close()
         await redis.aclose()

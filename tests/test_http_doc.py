@@ -20,6 +20,7 @@ from gateway.config.model import Config, Route
 from gateway.edge import head, pace, target, upstream
 from gateway.guard import bearer
 from gateway.guard.attempts import BEYOND, GENERATED, MINUTE, UNDER_ATTACK
+from gateway.oauth.access import JWT_PATTERN
 from gateway.oauth.accounts import MAX_PASSWORD, MIN_PASSWORD
 from gateway.oauth.assertions import ALGORITHMS
 from gateway.oauth.tokens import PATTERN
@@ -145,6 +146,7 @@ def test_what_operators_are_told_of_wrong_secrets_is_the_code_s() -> None:
 
 def test_the_regular_expression_of_found_secrets_is_the_code_s() -> None:
     assert f"```\n{PATTERN}\n```" in CLIENTS
+    assert f"```\n{JWT_PATTERN}\n```" in CLIENTS
     assert all(f"{algorithm}" in CLIENTS for algorithm in ALGORITHMS)
     assert f"of up to {MAX_FOUND} strings" in DOC
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol
 
 from aiohttp import hdrs, web
@@ -23,6 +24,7 @@ from gateway.authority.hasher import Hasher
 from gateway.authority.holdings import Holdings
 from gateway.authority.identify import ClientAuthentication, IdleKeys
 from gateway.authority.introspect import IntrospectionEndpoint
+from gateway.authority.jwks import JwksEndpoint
 from gateway.authority.keys import KeyActs, KeysEndpoint
 from gateway.authority.leaks import LeaksEndpoint
 from gateway.authority.metadata import MetadataEndpoint
@@ -33,12 +35,14 @@ from gateway.authority.resources import ResourceMetadataEndpoint
 from gateway.authority.revoke import RevocationEndpoint
 from gateway.authority.settle import CaughtUp, settle
 from gateway.authority.short import SHORT, within
+from gateway.authority.signing import JwtAccess, SigningKeys
 from gateway.authority.throttle import Throttle
 from gateway.authority.token import TokenEndpoint
 from gateway.config.model import Config
 from gateway.errors import GatewayError
 from gateway.oauth.metadata import endpoint_url, metadata_path
-from gateway.oauth.ports import AdmissionStore, AuthorizationStore, ClientStore, SessionStore, TokenStore
+from gateway.oauth.ports import AdmissionStore, AuthorizationStore, ClientStore, SessionStore, SigningKeyStore, TokenStore
+from gateway.oauth.records import JWT
 from gateway.oauth.resources import WELL_KNOWN
 from gateway.routing import known_resources
 from gateway.telemetry.metrics import Registry
@@ -69,6 +73,7 @@ def build(
     authorizations: AuthorizationStore, hasher: Hasher, *,
     registry: Registry, entropy: Callable[[int], bytes] = os.urandom, clock: Callable[[], float] = time.monotonic,
     caught_up: CaughtUp | None = None, sessions: SessionStore | None = None, pages: Pages | None = None,
+    signing_keys: SigningKeyStore | None = None, secrets: Sequence[bytes] = (),
 ) -> web.Application:
     """
     Build the application; its paths include the prefix.
@@ -86,14 +91,21 @@ def build(
         caught_up: Awaited before an answer says that something has ended; None where no guard is in the process.
         sessions: Where sessions at the pages are; None where nobody can sign in.
         pages: What people see; None where there are none.
+        signing_keys: Where the keys of JWT access tokens are.
+        secrets: What they are sealed with, the current one first; without any no token is a JWT.
     """
     stores = _Stores(clients, tokens, admissions, authorizations, sessions)
     middlewares = _middlewares(config, caught_up, pages)
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
     app.on_response_prepare.append(_hide_server)
     parts = _Parts(config, stores, hasher, registry=registry, entropy=entropy, clock=clock)
+    if signing_keys is not None and secrets:
+        parts.signing_keys = SigningKeys(
+            signing_keys, secrets, life_ms=config.oauth.signing_key_life // timedelta(milliseconds=1), now=tokens.now_ms,
+            clock=clock, entropy=entropy,
+        )  # fmt: skip
     _add_oauth(app, parts, middlewares)
-    _add_metadata(app, config)
+    _add_metadata(app, parts)
     _add_registration(app, parts)
     _add_account(app, parts)
     _add_clients(app, parts)
@@ -124,6 +136,7 @@ class _Parts:
         oauth, clients = config.oauth, stores.clients
         self.config, self.stores, self.registry, self.entropy = config, stores, registry, entropy
         self.prefix = oauth.prefix
+        self.signing_keys: SigningKeys | None = None
         self.throttle = Throttle(oauth.attempts, key=os.urandom(16), clock=clock, registry=registry)
         idle = IdleKeys(clients, oauth.idle_key_ttl)
         token_endpoint = endpoint_url(oauth.issuer, oauth.prefix, "token")
@@ -158,8 +171,9 @@ def _middlewares(config: Config, caught_up: CaughtUp | None, pages: Pages | None
 def _add_oauth(app: web.Application, parts: _Parts, middlewares: Sequence[Middleware]) -> None:
     """What clients ask: tokens, introspection, revocation, and what of theirs somebody found."""
     oauth, stores, authenticate = parts.config.oauth, parts.stores, parts.authenticate
+    jwt = JwtAccess(parts.signing_keys, oauth.issuer, by_default=oauth.access_token_format == JWT)
     token = TokenEndpoint(
-        oauth, authenticate, stores.clients, stores.tokens, stores.authorizations, resources=known_resources(parts.config),
+        oauth, authenticate, stores.clients, stores.tokens, stores.authorizations, jwt, resources=known_resources(parts.config),
         registry=parts.registry, entropy=parts.entropy,
     )  # fmt: skip
     short = {
@@ -174,10 +188,13 @@ def _add_oauth(app: web.Application, parts: _Parts, middlewares: Sequence[Middle
     app.router.add_post(f"{parts.prefix}/oauth/leaks", leaks.handle)
 
 
-def _add_metadata(app: web.Application, config: Config) -> None:
+def _add_metadata(app: web.Application, parts: _Parts) -> None:
     """What anybody may know."""
-    app.router.add_get(metadata_path(config.oauth.issuer), MetadataEndpoint(config.oauth).handle)
-    resources = ResourceMetadataEndpoint(config)
+    oauth, keys = parts.config.oauth, parts.signing_keys
+    app.router.add_get(metadata_path(oauth.issuer), MetadataEndpoint(oauth, jwks=keys is not None).handle)
+    if keys is not None:
+        app.router.add_get(f"{parts.prefix}/oauth/jwks.json", JwksEndpoint(keys).handle)
+    resources = ResourceMetadataEndpoint(parts.config)
     app.router.add_get(WELL_KNOWN, resources.handle)
     app.router.add_get(f"{WELL_KNOWN}/{{path:.*}}", resources.handle)
 

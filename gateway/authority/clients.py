@@ -30,6 +30,7 @@ def described(client: Client) -> dict[str, object]:
         "access_token_ttl": client.access_ttl_ms // 1000,
         "refresh_token_ttl": client.refresh_ttl_ms // 1000,
         "max_live_chains": client.max_live_chains,
+        "access_token_format": client.access_token_format,
     }
     return {
         "client_id": client.client_id,

@@ -8,10 +8,11 @@ from gateway.authority.answers import answer
 from gateway.authority.body import read_form
 from gateway.authority.identify import ClientAuthentication
 from gateway.errors import InvalidRequest
+from gateway.oauth.access import find_access, read_claims
 from gateway.oauth.introspection import INACTIVE, describe
 from gateway.oauth.ports import TokenStore
 from gateway.oauth.records import AccessToken, Chain, Client
-from gateway.oauth.tokens import find_access, find_refresh
+from gateway.oauth.tokens import find_refresh
 
 
 class IntrospectionEndpoint:
@@ -32,13 +33,15 @@ class IntrospectionEndpoint:
         caller = await self._authenticate(request, form)
         if "token" not in form:
             raise InvalidRequest("token is missing")
-        found = await self._find(form["token"].encode("utf-8"))
+        presented = form["token"].encode("utf-8")
+        found = await self._find(presented)
         if found is None:
             return answer(INACTIVE)
         token, client = found
         # Read after the record: whatever its look-up took counts against the token.
         now_ms = await self._tokens.now_ms()
-        return answer(describe(token, client, caller=caller.client, now_ms=now_ms, issuer=self._issuer))
+        claims = read_claims(presented)
+        return answer(describe(token, client, caller=caller.client, now_ms=now_ms, issuer=self._issuer, claims=claims))
 
     async def _find(self, token: bytes) -> tuple[AccessToken | Chain, Client | None] | None:
         if (access := find_access(token)) is not None:

@@ -13,9 +13,10 @@ from gateway.authority.body import read_json_bytes
 from gateway.authority.identify import ClientAuthentication
 from gateway.authority.rescue import facts
 from gateway.errors import InvalidInput
+from gateway.oauth.access import find_access
 from gateway.oauth.ports import AdmissionStore, ClientStore, TokenStore
 from gateway.oauth.registration import read_object
-from gateway.oauth.tokens import find_access, find_initial, find_manager, find_refresh, find_secret
+from gateway.oauth.tokens import find_initial, find_manager, find_refresh, find_secret
 
 MAX_FOUND = 100
 """Strings in one report."""

@@ -13,7 +13,8 @@ from gateway.oauth.metadata import metadata
 class MetadataEndpoint:
     """The metadata document; it changes only with the configuration."""
 
-    def __init__(self, oauth: OAuth) -> None:
+    def __init__(self, oauth: OAuth, *, jwks: bool) -> None:
+        """``jwks``: whether there are keys that sign access tokens."""
         self._body = orjson.dumps(metadata(
             oauth.issuer, oauth.prefix,
             grant_types=grant_types(refresh=oauth.refresh_for_client_credentials, sign_in=oauth.sign_in),
@@ -21,6 +22,7 @@ class MetadataEndpoint:
             client_secret_post=oauth.client_secret_post,
             registration=oauth.registration != "closed",
             sign_in=oauth.sign_in,
+            jwks=jwks,
         ))  # fmt: skip
 
     async def handle(self, _request: web.Request) -> web.Response:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from gateway.authority.identify import Caller
+from gateway.authority.signing import JwtAccess
 from gateway.config.model import OAuth
 from gateway.errors import InvalidGrant, InvalidRequest
 from gateway.oauth.audience import narrow, read_resources
@@ -26,16 +27,17 @@ class CodeExchange:
     """Gives tokens for an authorization code, once."""
 
     def __init__(
-        self, oauth: OAuth, authorizations: AuthorizationStore, *, resources: frozenset[str],
+        self, oauth: OAuth, authorizations: AuthorizationStore, jwt: JwtAccess, *, resources: frozenset[str],
         entropy: Callable[[int], bytes],
     ) -> None:  # fmt: skip
-        """``resources``: what tokens can be for."""
+        """``jwt`` writes the tokens of clients that get JWTs; ``resources``: what tokens can be for."""
         self._resources = resources
         self._access_ttl_ms = oauth.access_token_ttl // _MS
         self._longest_ms = oauth.code_refresh_ttl // _MS
         self._idle_ms = oauth.code_refresh_idle_ttl // _MS
         self._max_live_chains = oauth.max_live_chains
         self._authorizations = authorizations
+        self._jwt = jwt
         self._entropy = entropy
 
     async def __call__(self, caller: Caller, form: dict[str, str]) -> tuple[dict[str, str | int], bool]:
@@ -66,11 +68,16 @@ class CodeExchange:
         sound = is_sound(code, caller.client, redirect_uri=form.get("redirect_uri", ""), verifier=verifier)
         pair, minted = mint_first(ref.partition, self._entropy(FIRST_ENTROPY), refresh=True)
         refresh = caller.client.may_use(REFRESH_TOKEN)
+        access_ttl_ms = caller.client.access_ttl_ms or self._access_ttl_ms
+        if sound and self._jwt.wanted_by(caller.client):
+            pair, minted = await self._jwt.write(
+                pair, minted, caller.client, scopes=code.scopes & caller.client.scopes, subject=code.subject,
+                audience=audience, ttl_ms=access_ttl_ms,
+            )  # fmt: skip
         redeemed = await self._redeem(ref, code, caller, minted, audience, sound=sound, refresh=refresh)
         self._judge(caller, code, redeemed)
         granted = redeemed.scopes & caller.client.scopes
         shown = pair if refresh else Pair(pair.access, None)
-        access_ttl_ms = caller.client.access_ttl_ms or self._access_ttl_ms
         document = token_answer(shown, expires_in=access_ttl_ms // 1000, granted=granted, requested=None)
         return document, redeemed.unkept
 

@@ -10,8 +10,9 @@ from gateway.authority.answers import answer
 from gateway.authority.body import read_form
 from gateway.authority.identify import ClientAuthentication
 from gateway.errors import InvalidRequest
+from gateway.oauth.access import find_access
 from gateway.oauth.ports import TokenStore
-from gateway.oauth.tokens import find_access, find_refresh
+from gateway.oauth.tokens import find_refresh
 
 _log = logging.getLogger("gateway.authority")
 

@@ -13,6 +13,7 @@ from gateway.authority.answers import answer
 from gateway.authority.body import read_form
 from gateway.authority.identify import Caller, ClientAuthentication
 from gateway.authority.redeem import CodeExchange
+from gateway.authority.signing import JwtAccess
 from gateway.config.model import OAuth
 from gateway.errors import (
     GatewayError,
@@ -90,18 +91,19 @@ class TokenEndpoint:
 
     def __init__(
         self, oauth: OAuth, authenticate: ClientAuthentication, clients: ClientStore, tokens: TokenStore,
-        authorizations: AuthorizationStore, *, resources: frozenset[str], registry: Registry,
+        authorizations: AuthorizationStore, jwt: JwtAccess, *, resources: frozenset[str], registry: Registry,
         entropy: Callable[[int], bytes],
     ) -> None:  # fmt: skip
-        """``resources``: what tokens can be for."""
+        """``jwt`` writes the tokens of clients that get JWTs; ``resources``: what tokens can be for."""
         self._resources = resources
         self._terms = Terms.of(oauth)
         self._offered = grant_types(refresh=self._terms.refresh, sign_in=oauth.sign_in)
         self._grants = {
             CLIENT_CREDENTIALS: self._client_credentials, REFRESH_TOKEN: self._refresh, AUTHORIZATION_CODE: self._code,
         }  # fmt: skip
-        self._exchange = CodeExchange(oauth, authorizations, resources=resources, entropy=entropy)
+        self._exchange = CodeExchange(oauth, authorizations, jwt, resources=resources, entropy=entropy)
         self._authenticate = authenticate
+        self._jwt = jwt
         self._clients = clients
         self._tokens = tokens
         self._entropy = entropy
@@ -138,6 +140,10 @@ class TokenEndpoint:
         assert partition is not None, "a stored client has a well-formed id"
         refresh = terms.refresh and client.may_use(REFRESH_TOKEN)
         pair, minted = mint_first(partition, self._entropy(FIRST_ENTROPY), refresh=refresh)
+        if self._jwt.wanted_by(client):
+            pair, minted = await self._jwt.write(
+                pair, minted, client, scopes=granted, subject="", audience=audience, ttl_ms=terms.access_ttl_ms
+            )
         issued = await self._tokens.issue(
             client, caller.client_key, minted, granted,
             access_ttl_ms=terms.access_ttl_ms, refresh_ttl_ms=terms.refresh_ttl_ms, max_live_chains=terms.max_live_chains,
@@ -183,10 +189,13 @@ class TokenEndpoint:
         """Exchange a refresh token: the store decides, and keeps or discards the successor that is minted here."""
         entropy = self._entropy(NEXT_ENTROPY + NONCE)
         pair, minted = mint_next(presented, entropy)
+        access_ttl_ms = self._terms.for_client(caller.client).access_ttl_ms
+        if self._jwt.wanted_by(caller.client):
+            pair, minted = await self._written(caller.client, presented, pair, minted, requested, audience, access_ttl_ms)
         refreshed = await self._tokens.refresh(
             caller.client.client_id, caller.client_key, presented,
             NewTokens(minted.access, minted.refresh, seal(pair, token, entropy[NEXT_ENTROPY:])), requested,
-            access_ttl_ms=self._terms.for_client(caller.client).access_ttl_ms, grace_ms=self._terms.grace_ms,
+            access_ttl_ms=access_ttl_ms, grace_ms=self._terms.grace_ms,
             source=caller.source, audience=audience,
         )
         if refreshed.outcome is RefreshOutcome.ROTATED:
@@ -205,6 +214,24 @@ class TokenEndpoint:
             _log.warning("refresh_token.replayed", extra={"facts": facts})
             raise InvalidGrant(reason="replayed")
         raise InvalidGrant(reason="unknown_or_foreign")
+
+
+    async def _written(
+        self, client: Client, presented: RefreshRef, pair: Pair, minted: NewTokens, requested: frozenset[str] | None,
+        audience: frozenset[str], ttl_ms: int,
+    ) -> tuple[Pair, NewTokens]:
+        """
+        The successor as a JWT, whose claims are those of its chain: what a chain is for never changes.
+
+        Whether the token presented is good is the store's to say, with all else; here it is only read.
+        """
+        chain = await self._tokens.find_chain(presented)
+        if chain is None or chain.client_id != client.client_id:
+            raise InvalidGrant(reason="unknown_or_foreign")
+        scopes = (chain.scopes if requested is None else requested) & client.scopes
+        return await self._jwt.write(
+            pair, minted, client, scopes=scopes, subject=chain.subject, audience=audience or chain.audience, ttl_ms=ttl_ms
+        )
 
 
 def _requested(form: dict[str, str]) -> frozenset[str] | None:

@@ -31,6 +31,7 @@ from gateway.config.values import (
     Network,
     Port,
     Scope,
+    SealingSecret,
     Secret,
     Size,
     SomeTime,
@@ -151,6 +152,15 @@ class AttemptLimits(Section):
     """Registrations, refused names included, and changed passwords that come from an address; loopback has any number."""
 
 
+class Secrets(Section):
+    """What instances on one store share, to read what is kept there sealed: the keys that sign JWT access tokens."""
+
+    current: SealingSecret
+    """What is sealed from now on, 32 characters at least, like ``${file:/run/secrets/gateway}``; the same in every instance."""
+    previous: tuple[SealingSecret, ...] = ()
+    """What may have been sealed before; a key that one of these opens is sealed anew with the current one."""
+
+
 class OAuth(Section):
     """The authorization server."""
 
@@ -179,6 +189,14 @@ class OAuth(Section):
     """Clients that registered themselves, at once; one more is 503.  What the operator makes is not counted."""
     access_token_ttl: SomeTime = timedelta(hours=1)
     """Life of an access token."""
+    access_token_format: Literal["opaque", "jwt"] = "opaque"  # noqa: S105
+    """
+    opaque: only the gateway can tell what an access token stands for.  jwt: signed JWTs (RFC 9068), which other resource
+    servers can read and verify; here they end at once like any other, there when they expire.  A client may have another:
+    ``gateway clients set``.
+    """
+    signing_key_life: SomeTime = timedelta(days=30)
+    """How long a key signs JWT access tokens before the next one does, a day at least."""
     refresh_token_ttl: SomeTime = timedelta(hours=24)
     """Life of a chain of refresh tokens begun by client_credentials; refreshing does not prolong it."""
     refresh_for_client_credentials: Flag = True
@@ -424,6 +442,8 @@ class Config(Section):
     """A URL, or a mapping with url, username, password, ca_file, timeout, durability, prefix."""
     oauth: OAuth = OAuth()
     """The authorization server."""
+    secrets: Secrets | None = None
+    """What seals keys in the store; an embedded store has one of its own, in its folder, and needs none here."""
     trusted_proxies: tuple[Network, ...] = ()
     """Networks whose X-Forwarded-* and Forwarded headers are passed on and appended to, and whose request ids are kept."""
     drain_delay: Duration = timedelta(0)

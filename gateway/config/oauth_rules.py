@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 from gateway.config.address import is_host, is_loopback
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
+from gateway.oauth.records import JWT
 
 LONGEST_CODE = timedelta(minutes=10)
+SHORTEST_KEY_LIFE = timedelta(days=1)
 LONGEST_LIFE = timedelta(days=400)
 """The store remembers that long which keys were retired together with their tokens."""
 
@@ -78,6 +80,14 @@ def sessions(draft: Draft) -> Iterator[Fault]:
         yield draft.fault("a session lives no longer than oauth.session_life: write less here", "oauth", "session_idle")
 
 
+def token_format(draft: Draft) -> Iterator[Fault]:
+    """The key that signs is kept in the store, sealed with what the store does not have."""
+    config = draft.config
+    if config.oauth.access_token_format == JWT and config.secrets is None and not config.store.url.startswith("embedded:"):
+        message = "JWTs are signed with a key that is kept sealed in the store: set secrets.current, the same in every instance"
+        yield draft.fault(message, "oauth", "access_token_format")
+
+
 def lifetimes(draft: Draft) -> Iterator[Fault]:
     """No token outlives the memory of what ended it."""
     oauth = draft.config.oauth
@@ -88,6 +98,9 @@ def lifetimes(draft: Draft) -> Iterator[Fault]:
     if oauth.idle_key_ttl and not timedelta(hours=1) <= oauth.idle_key_ttl <= LONGEST_LIFE:
         message = f"write 0s, or 1h to {LONGEST_LIFE.days}d: a last use is noted and remembered so long"
         yield draft.fault(message, "oauth", "idle_key_ttl")
+    if not SHORTEST_KEY_LIFE <= oauth.signing_key_life <= LONGEST_LIFE:
+        message = f"write 1d to {LONGEST_LIFE.days}d: every key is published for as long as its tokens live"
+        yield draft.fault(message, "oauth", "signing_key_life")
     if oauth.code_ttl > LONGEST_CODE:
         yield draft.fault("write at most 10m (RFC 6749 section 4.1.2): codes are exchanged at once", "oauth", "code_ttl")
     if oauth.code_refresh_idle_ttl > oauth.code_refresh_ttl:

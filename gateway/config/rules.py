@@ -42,6 +42,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (oauth_rules.registration, ("oauth.registration", "listen.host")),
     (oauth_rules.registration_paths, ("oauth.registration_paths", "oauth.sign_in")),
     (oauth_rules.sessions, ("oauth.session_idle", "oauth.session_life")),
+    (oauth_rules.token_format, ("oauth.access_token_format", "secrets", "store.url")),
     (oauth_rules.lifetimes, ("oauth.access_token_ttl", "oauth.refresh_token_ttl")),
     (route_rules.paths, ("routes",)),
     (route_rules.hosts, ("routes",)),

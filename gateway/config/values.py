@@ -145,6 +145,7 @@ Size = Annotated[int, _READ_SIZE, PlainSerializer(write_size, str)]
 Port = Annotated[int, Field(ge=0, le=65535), AS_WHOLE]
 Host = Annotated[str, Field(pattern=HOST_PATTERN)]
 Secret = Annotated[SecretStr, Field(min_length=1)]
+SealingSecret = Annotated[SecretStr, Field(min_length=32, max_length=4096)]
 Scope = Annotated[str, Field(pattern=SCOPE_PATTERN, max_length=128)]
 """RFC 6749 section 3.3 scope-token."""
 Method = Annotated[str, Field(pattern=METHOD_PATTERN, max_length=32)]

@@ -45,7 +45,8 @@ from gateway.guard.permit import Permit, permit, permit_public
 from gateway.guard.streams import Stream
 from gateway.guard.verdict import Verdict
 from gateway.mapping import outward, public_origin
-from gateway.oauth.tokens import digest_access, find_access
+from gateway.oauth.access import find_access
+from gateway.oauth.tokens import digest_access
 from gateway.routing import Match
 from gateway.websocket import GOING_AWAY, POLICY_VIOLATION, Handshake
 

@@ -11,7 +11,7 @@ from gateway.edge.head import Peer, RequestReader, ResponseReader
 from gateway.errors import BadRequest, GatewayError, InsufficientScope, InvalidToken, MalformedCredentials
 from gateway.guard.bearer import bearer
 from gateway.guard.streams import SCOPE_LOST, Stream
-from gateway.oauth.tokens import find_access
+from gateway.oauth.access import find_access
 from gateway.routing import Match
 from gateway.websocket import BEARER, Handshake, elements, take_token
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from gateway.errors import InvalidToken, TokenMissing
+from gateway.oauth.tokens import MAX_ACCESS
 
-MAX_TOKEN = 4096
+MAX_TOKEN = MAX_ACCESS
 """Longest token that is looked at, bytes: checked before anything is hashed."""
 
 B64TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 from gateway.oauth.records import INTROSPECT_ANY, AccessToken, Chain, Client, is_live
 from gateway.oauth.scopes import write_scope
 
@@ -11,7 +15,10 @@ INACTIVE: Answer = {"active": False}
 """Unknown, expired, revoked or not for the caller: no other member, so that nothing tells them apart."""
 
 
-def describe(token: AccessToken | Chain, client: Client | None, *, caller: Client, now_ms: int, issuer: str) -> Answer:
+def describe(
+    token: AccessToken | Chain, client: Client | None, *, caller: Client, now_ms: int, issuer: str,
+    claims: Mapping[str, Any] = MappingProxyType({}),
+) -> Answer:  # fmt: skip
     """
     Describe a token to a caller.
 
@@ -21,6 +28,7 @@ def describe(token: AccessToken | Chain, client: Client | None, *, caller: Clien
         caller: Who asks: it sees its own tokens; those of others only with the permission ``introspect:any``.
         now_ms: The store's clock.
         issuer: For ``iss``.
+        claims: Those of a JWT access token, so that whoever verifies it and whoever asks here read the same.
     """
     if client is None or not is_live(token, client, now_ms):
         return INACTIVE
@@ -36,6 +44,7 @@ def describe(token: AccessToken | Chain, client: Client | None, *, caller: Clien
     }
     if token.audience:
         answer["aud"] = sorted(token.audience)
+    answer.update((name, claims[name]) for name in ("aud", "iat", "exp", "jti") if name in claims)
     if isinstance(token, AccessToken):
         answer["token_type"] = "Bearer"  # noqa: S105
     if scopes := token.scopes & client.scopes:

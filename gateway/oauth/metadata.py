@@ -30,7 +30,7 @@ def auth_methods(*, client_secret_post: bool) -> tuple[str, ...]:
 
 def metadata(
     issuer: str, prefix: str, *, grant_types: tuple[str, ...], scopes: frozenset[str], client_secret_post: bool,
-    registration: bool = False, sign_in: bool = False,
+    registration: bool = False, sign_in: bool = False, jwks: bool = False,
 ) -> dict[str, str | bool | list[str]]:
     """
     The metadata document (section 2).
@@ -63,6 +63,8 @@ def metadata(
             "code_challenge_methods_supported": [CHALLENGE_METHOD],
             "authorization_response_iss_parameter_supported": True,  # RFC 9207 section 3
         }
+    if jwks:
+        document["jwks_uri"] = endpoint_url(issuer, prefix, "jwks.json")
     if registration:
         document["registration_endpoint"] = endpoint_url(issuer, prefix, "register")
     if scopes:

@@ -12,6 +12,7 @@ from enum import Enum, IntEnum
 from typing import Protocol
 
 from gateway.oauth.records import AccessToken, Account, Chain, Client, Code, Consent, Credential, Registration, SignIn, Use
+from gateway.oauth.signing_keys import Ring
 from gateway.oauth.tokens import AccessRef, CodeRef, InitialRef, RefreshRef, SecretRef
 
 
@@ -84,7 +85,8 @@ class ClientStore(Protocol):
         self, client_id: str, *, enabled: bool | None = None, scopes: frozenset[str] | None = None,
         permissions: frozenset[str] | None = None, grants: frozenset[str] | None = None,
         redirect_uris: tuple[str, ...] | None = None, name: str | None = None, access_ttl_ms: int | None = None,
-        refresh_ttl_ms: int | None = None, max_live_chains: int | None = None, end_tokens: bool = False,
+        refresh_ttl_ms: int | None = None, max_live_chains: int | None = None, access_token_format: str | None = None,
+        end_tokens: bool = False,
     ) -> Client | None:
         """Change what is given, atomically; ``end_tokens`` raises the epoch.  The client as it is now, or None."""
 
@@ -250,6 +252,9 @@ class TokenStore(Protocol):
     async def find_refresh(self, ref: RefreshRef) -> tuple[Chain, Client | None] | None:
         """The chain whose *current* refresh token this is, with its client; None for a spent or unknown one."""
 
+    async def find_chain(self, ref: RefreshRef) -> Chain | None:
+        """The chain of a refresh token, whether it is the current one or not."""
+
     async def revoke_access(self, client_id: str, ref: AccessRef) -> bool:
         """End an access token if it is the client's; False (and nothing done) otherwise."""
 
@@ -271,6 +276,16 @@ class TokenStore(Protocol):
 
     async def now_ms(self) -> int:
         """The store's clock."""
+
+
+class SigningKeyStore(Protocol):
+    """The keys that sign JWT access tokens."""
+
+    async def find_ring(self) -> Ring:
+        """The keys, oldest first."""
+
+    async def replace_ring(self, old: Ring, new: Ring, *, life_ms: int) -> bool:
+        """Put ``new`` in the place of ``old``, for ``life_ms``; False when something else is there by now."""
 
 
 class RedeemOutcome(Enum):

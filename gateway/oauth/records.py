@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+JWT = "jwt"
+"""The format of access tokens that are JWTs (RFC 9068)."""
 INTROSPECT_ANY = "introspect:any"
 """The client permission, granted by the operator, to introspect tokens of other clients."""
 
@@ -47,6 +49,8 @@ class Client:
     """Longest life of its chains; 0: as configured."""
     max_live_chains: int = 0
     """Chains that it may have at once; 0: as configured."""
+    access_token_format: str = ""
+    """``opaque`` or ``jwt``; empty: as configured."""
 
     def may_use(self, grant: str) -> bool:
         """Whether a grant type is permitted to it."""

@@ -28,6 +28,8 @@ ENTROPY = 32
 """Bytes of entropy in a token or secret."""
 ID_ENTROPY = 16
 """Bytes of entropy in a chain id, client id or client key."""
+MAX_ACCESS = 4096
+"""Longest access token, bytes: checked before anything is hashed."""
 PARTITION_ENTROPY = 2
 """Bytes of entropy from which a partition is made."""
 
@@ -41,7 +43,7 @@ _STANDARD = bytes.maketrans(b"-_", b"+/")
 PATTERN = (
     r"gw(?:[ai]_[a-z2-7]{3}[A-Za-z0-9_-]{43}|[rm]_[a-z2-7]{3}[A-Za-z0-9_-]{65}|s_(?:[a-z2-7]{3})?[A-Za-z0-9_-]{43})[0-9A-Za-z]{6}"
 )
-"""The published regular expression of everything that is secret here (docs/http.md)."""
+"""The published regular expression of everything that is secret here (docs/clients.md), JWT access tokens apart."""
 
 _ACCESS = re.compile(rb"gwa_[a-z2-7]{3}[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}")
 _REFRESH = re.compile(rb"gwr_[a-z2-7]{3}[A-Za-z0-9_-]{65}[0-9A-Za-z]{6}")
@@ -186,8 +188,8 @@ def old_subject(username: str, issued_at: int) -> str:
     return mint_subject(sha256(f"subject:{username}:{issued_at}".encode("ascii")).digest()[:ID_ENTROPY])
 
 
-def find_access(token: bytes) -> AccessRef | None:
-    """Read an access token; None unless form and checksum are right (any length, any bytes are safe to pass)."""
+def find_opaque(token: bytes) -> AccessRef | None:
+    """Read an opaque access token; None unless form and checksum are right (any length, any bytes are safe to pass)."""
     if _ACCESS.fullmatch(token) is None or not _whole(token):
         return None
     return AccessRef(token[4:7].decode("ascii"), digest_access(token))

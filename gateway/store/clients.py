@@ -204,7 +204,8 @@ class RedisClients:
         self, client_id: str, *, enabled: bool | None = None, scopes: frozenset[str] | None = None,
         permissions: frozenset[str] | None = None, grants: frozenset[str] | None = None,
         redirect_uris: tuple[str, ...] | None = None, name: str | None = None, access_ttl_ms: int | None = None,
-        refresh_ttl_ms: int | None = None, max_live_chains: int | None = None, end_tokens: bool = False,
+        refresh_ttl_ms: int | None = None, max_live_chains: int | None = None, access_token_format: str | None = None,
+        end_tokens: bool = False,
     ) -> Client | None:  # fmt: skip
         """Change what is given, atomically; ``end_tokens`` raises the epoch.  The client as it is now, or None."""
         if not is_client_id(client_id):
@@ -212,6 +213,7 @@ class RedisClients:
         given = {
             "enabled": enabled, "scopes": scopes, "permissions": permissions, "grants": grants, "redirect_uris": redirect_uris,
             "name": name, "access_ttl_ms": access_ttl_ms, "refresh_ttl_ms": refresh_ttl_ms, "max_live_chains": max_live_chains,
+            "access_token_format": access_token_format,
         }  # fmt: skip
         changes = codec.encode_changes({name: value for name, value in given.items() if value is not None})
         value = await _CHANGE_CLIENT(self._caller, [self._keys.client(client_id)], [changes, int(end_tokens)])

@@ -19,6 +19,7 @@ from typing import Any
 import msgpack
 
 from gateway.oauth.records import AccessToken, Account, Chain, Client, Code, Consent, Credential, Registration, SignIn, Use
+from gateway.oauth.signing_keys import Ring, SigningKey
 from gateway.oauth.tokens import old_subject, raw, text
 
 _DISABLED, _ENABLED, _PENDING = 0, 1, 2
@@ -65,6 +66,7 @@ def encode_client(client: Client) -> bytes:
         **({"m": 1} if client.public else {}),
         **({"N": client.name} if client.name else {}),
         **{letter: value for letter, value in _limits(client) if value},
+        **({"f": client.access_token_format} if client.access_token_format else {}),
     })  # fmt: skip
 
 
@@ -109,6 +111,7 @@ def decode_client(value: bytes) -> Client:
             access_ttl_ms=_number(fields.get(b"A", 0)),
             refresh_ttl_ms=_number(fields.get(b"R", 0)),
             max_live_chains=_number(fields.get(b"M", 0)),
+            access_token_format=str(fields.get(b"f", b""), "ascii"),
         )
     except _BROKEN:
         raise CorruptRecord("client") from None
@@ -341,13 +344,37 @@ def decode_consent(value: bytes, client_id: str, subject: str) -> Consent:
 
 _LETTERS = {
     "enabled": "n", "scopes": "s", "permissions": "p", "grants": "o", "redirect_uris": "u", "name": "N", "access_ttl_ms": "A",
-    "refresh_ttl_ms": "R", "max_live_chains": "M",
+    "refresh_ttl_ms": "R", "max_live_chains": "M", "access_token_format": "f",
 }  # fmt: skip
 """What of a client can be changed."""
 
 
 def _limits(client: Client) -> tuple[tuple[str, int], ...]:
     return ("A", client.access_ttl_ms), ("R", client.refresh_ttl_ms), ("M", client.max_live_chains)
+
+
+def encode_ring(ring: Ring) -> bytes:
+    """Pack the keys that sign JWT access tokens; no keys are no bytes."""
+    return _pack_list([[key.kid, key.jwk, key.sealed, key.made_at, key.longest_ms] for key in ring]) if ring else b""
+
+
+def decode_ring(value: bytes | None) -> Ring:
+    """
+    Unpack the keys that sign JWT access tokens.
+
+    Raises:
+        CorruptRecord: If the value is anything else.
+    """
+    try:
+        found = msgpack.unpackb(value, raw=True) if value else []
+        if type(found) is not list:
+            raise TypeError
+        return tuple(
+            SigningKey(str(kid, "ascii"), _bytes(jwk), _bytes(sealed), _number(made_at), _number(longest_ms))
+            for kid, jwk, sealed, made_at, longest_ms in found
+        )
+    except _BROKEN:
+        raise CorruptRecord("signing key") from None
 
 
 def decode_use(value: bytes) -> Use:
@@ -366,6 +393,11 @@ def decode_use(value: bytes) -> Use:
 
 def _pack(fields: Mapping[str, object]) -> bytes:
     packed: bytes = msgpack.packb(fields, use_bin_type=False)
+    return packed
+
+
+def _pack_list(items: list[list[object]]) -> bytes:
+    packed: bytes = msgpack.packb(items, use_bin_type=False)
     return packed
 
 

@@ -22,6 +22,29 @@ _NUDGE_AFTER = 1.0
 _POLL = 0.005
 
 
+SECRET = "secret"  # noqa: S105  (a name)
+"""The file's name."""
+_SECRET_ENTROPY = 32
+"""Bytes of entropy in it."""
+
+
+def read_secret(folder: Path) -> bytes:
+    """
+    The secret that seals what is kept in the embedded store of a folder.
+
+    Raises:
+        Unavailable: If it can't be read, or is not what `DataDirectory.keep_secret` writes.
+    """
+    path = folder / SECRET
+    try:
+        secret = path.read_bytes().strip()
+    except OSError as error:
+        raise Unavailable(f"store: can't read {path}: {_plain(error)}") from None
+    if len(secret) != 2 * _SECRET_ENTROPY:
+        raise Unavailable(f"store: {path} is damaged: put it back from a backup, or remove it and have JWTs signed with new keys")
+    return secret
+
+
 class DataDirectory:
     """
     The folder with the store's files.
@@ -90,6 +113,27 @@ class DataDirectory:
         name = f"gateway-{os.geteuid()}-{sha256(os.fsencode(self.path)).hexdigest()[:16]}"
         path = Path(os.environ.get("XDG_RUNTIME_DIR") or "/tmp", name, "store.sock")  # noqa: S108
         return path if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH else Path("/tmp", name, "store.sock")  # noqa: S108
+
+    def keep_secret(self, entropy: Callable[[int], bytes]) -> None:
+        """
+        Make the secret that seals what is kept in this store, where there is none; our user alone can read it.
+
+        Raises:
+            Unavailable: If it can't be written.
+        """
+        path, fresh = self.path / SECRET, self.path / f"{SECRET}.new"
+        if path.exists():
+            return
+        try:
+            fresh.unlink(missing_ok=True)
+            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with open(fd, "w", encoding="ascii") as file:
+                file.write(entropy(_SECRET_ENTROPY).hex())
+                file.flush()
+                os.fsync(fd)
+            fresh.rename(path)  # whole or not at all
+        except OSError as error:
+            raise Unavailable(f"store: can't write to the folder {self.path}: {_plain(error)}; {_ELSEWHERE}") from None
 
     def clear_socket(self) -> None:
         """

@@ -80,6 +80,7 @@ class EmbeddedStore:
         self._folder.lock(self._ask_to_end)
         try:
             self._folder.clear_socket()
+            self._folder.keep_secret(os.urandom)
             self._process = self._spawn()
         except BaseException:
             self.stop()

@@ -18,6 +18,7 @@ Whatever one script touches carries the same Redis Cluster hash tag, in braces: 
     gw:cx:{ppp}:<client_id>:<sub>   the live chains that rest on it, a sorted set by expiry
     gw:cn:{username}          client ids that an account gave a consent to, with the time
     gw:rs                     client ids that registered themselves, a sorted set by when they vanish unless used
+    gw:jk                     the keys that sign JWT access tokens
     gw:pd                     client ids that wait for the operator, a sorted set by time
 
 Digests (32 bytes) and chain ids (16 bytes) stand in keys as they are: there are millions of them, and base64url would be a
@@ -129,6 +130,10 @@ class Keys:
     def registered(self) -> bytes:
         """Who registered without the operator."""
         return f"{self._prefix}:rs".encode("ascii")
+
+    def signing_keys(self) -> bytes:
+        """The keys that sign JWT access tokens."""
+        return f"{self._prefix}:jk".encode("ascii")
 
     def pending(self) -> bytes:
         """Who waits for the operator."""

@@ -105,6 +105,12 @@ class RedisTokens:
                 return None
             return chain, None if found[1] is None else codec.decode_client(found[1])
 
+    async def find_chain(self, ref: RefreshRef) -> Chain | None:
+        """The chain of a refresh token, whether it is the current one or not."""
+        with answering("find_chain"):
+            value = await self._caller.call("GET", self._keys.chain(ref.partition, ref.chain_id))
+            return None if value is None else codec.decode_chain(value, ref.partition, ref.chain_id)
+
     async def revoke_access(self, client_id: str, ref: AccessRef) -> bool:
         """End an access token if it is the client's; False (and nothing done) otherwise."""
         args: list[Word] = [codec.shorten(client_id), ref.digest, self._keys.chains(ref.partition)]

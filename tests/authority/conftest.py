@@ -6,7 +6,7 @@ import functools
 import logging
 import time
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,11 +29,13 @@ from gateway.store.authorizations import RedisAuthorizations
 from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
 from gateway.store.sessions import RedisSessions
+from gateway.store.signing_keys import RedisSigningKeys
 from gateway.store.tokens import RedisTokens
 from gateway.telemetry.metrics import Registry
 from tests.servers import fake_redis
 
 PASSWORD = "client-password"
+SECRET = b"what the store does not have: 32"
 
 
 def basic(user: str, password: str) -> dict[str, str]:
@@ -168,8 +170,9 @@ def house_with(aiohttp_client: Any, hasher: Hasher) -> MakeHouse:
     """Makes a house with other ``oauth`` settings, on fakeredis unless it is told otherwise."""
 
     async def make(
-        redis: Redis | None = None, clock: Callable[[], float] = time.monotonic, caught_up: CaughtUp | None = None, **oauth: Any
-    ) -> House:
+        redis: Redis | None = None, clock: Callable[[], float] = time.monotonic, caught_up: CaughtUp | None = None,
+        secrets: Sequence[bytes] = (SECRET,), **oauth: Any,
+    ) -> House:  # fmt: skip
         routes = oauth.pop("routes", [])
         config = Config.model_validate({
             "oauth": {"registration": "open", **oauth}, "routes": routes,
@@ -183,7 +186,7 @@ def house_with(aiohttp_client: Any, hasher: Hasher) -> MakeHouse:
         pages = ConsolePages(config.oauth, sessions, registry=registry) if config.oauth.sign_in else None
         app = build(
             config, clients, tokens, admissions, authorizations, hasher, registry=registry, clock=clock, caught_up=caught_up,
-            sessions=sessions, pages=pages,
+            sessions=sessions, pages=pages, signing_keys=RedisSigningKeys(caller), secrets=secrets,
         )  # fmt: skip
         server = ShortServer(app)
         await server.start_server(**RUNNER_OPTIONS)

@@ -40,7 +40,7 @@ ENDPOINTS = [
     *((method, "/v1/oauth/register/{client_id}", MANAGER) for method in ("GET", "PUT", "DELETE")),
 ]  # fmt: skip
 """Everything that authenticates, with whom."""
-OPEN = {("POST", "/v1/oauth/register")}
+OPEN = {("POST", "/v1/oauth/register"), ("GET", "/v1/oauth/jwks.json")}
 """And metadata."""
 
 

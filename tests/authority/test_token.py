@@ -20,7 +20,7 @@ async def test_the_contracts_answer(house: House) -> None:
     document = await answer.json()
     assert set(document) == {"access_token", "token_type", "expires_in", "refresh_token"}
     assert (document["token_type"], document["expires_in"]) == ("Bearer", 3600)
-    assert formats.find_access(document["access_token"].encode())
+    assert formats.find_opaque(document["access_token"].encode())
     assert formats.find_refresh(document["refresh_token"].encode())
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.headers["Pragma"] == "no-cache"

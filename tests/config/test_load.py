@@ -61,7 +61,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
 # Each text is appended to SOUND, which has seven lines; places are those of the whole file.
 MODEL = [
     ("worker: 2", '8:1: worker: unknown key; did you mean "workers"?'),
-    ("xyz: 2", "8:1: xyz: unknown key; known are listen, admin, workers, store, oauth, trusted_proxies"),
+    ("xyz: 2", "8:1: xyz: unknown key; known are listen, admin, workers, store, oauth, secrets, trusted_proxies"),
     ("admin: {prot: 1}", '8:9: admin.prot: unknown key; did you mean "port"?'),
     ("admin: 8081", "8:8: admin: write a mapping, like {key: value}"),
     ("admin:", "8:7: admin: there is no value: write one or remove the key"),

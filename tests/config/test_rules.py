@@ -351,3 +351,26 @@ def test_rules_stand_back_where_something_they_read_is_wrong(tmp_path: Path) -> 
     check(tmp_path, text, "1:33: listen.port: write a whole number")
     text = config(target="http://127.0.0.1:8080").replace("port: 8080", "prot: 80")
     check(tmp_path, text, '1:27: listen.prot: unknown key; did you mean "port"?')
+
+
+LONG = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("oauth: {access_token_format: jwt}", ""),
+        (f"oauth: {{access_token_format: jwt}}\nstore: 'redis://h'\nsecrets: {{current: {LONG}, previous: [{LONG}]}}", ""),
+        ("oauth: {access_token_format: opaque}\nstore: 'redis://h'", ""),
+        ("oauth: {access_token_format: jwt}\nstore: 'redis://h'", "8:30: oauth.access_token_format: JWTs are signed with a key"),
+        ("oauth: {access_token_format: JWT}", "8:30: oauth.access_token_format: "),
+        ("secrets: {}", '8:10: secrets: "current" is missing'), ("secrets: {current: short}", "8:20: secrets.current: "),
+        (f"secrets: {{current: {LONG}, previous: [short]}}", "8:65: secrets.previous[0]: "),
+        ("oauth: {signing_key_life: 23h}", "8:27: oauth.signing_key_life: write 1d to 400d"),
+        ("oauth: {signing_key_life: 401d}", "8:27: oauth.signing_key_life: write 1d to 400d"),
+    ],
+)
+def test_keys_that_sign_are_sealed_with_a_secret(tmp_path: Path, text: str, fault: str) -> None:
+    """No secret is ever part of what is said about it."""
+    check(tmp_path, f"{SOUND}{text}\n", fault)
+    assert all(word not in found for found in faults(tmp_path, f"{SOUND}{text}\n") for word in (LONG, "short"))

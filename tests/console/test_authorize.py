@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from gateway.console import authorize
+from gateway.oauth.access import read_claims
 from tests.authority.conftest import PASSWORD, House, MakeHouse, basic, by
 from tests.console.conftest import ACCOUNT, ORIGIN, SIGN_IN, Browser, Page
 from tests.console.flow import AUTHORIZE, STATE, VERIFIER, WEB, App, agree
@@ -494,3 +495,23 @@ async def test_rfc8414_2_rfc9207_3_the_metadata_says_what_works(house: House) ->
 async def test_after_signing_in_somewhere_else_the_link_still_works(ann: Browser, app: App) -> None:
     assert (await ann.get(ACCOUNT)).status == 200
     assert parse_qs(urlsplit((await agree(ann, app.link())).headers["Location"]).query)["code"]
+
+
+async def test_rfc9068_2_2_the_subject_of_a_jwt_is_the_account(house_with: MakeHouse) -> None:
+    """From the code and from a refresh; a code that was not good signs nothing."""
+    house = await house_with(sign_in=True, scopes=SCOPES, default_scopes=["read", "write"], access_token_format="jwt")
+    await house.register()
+    browser = Browser(house)
+    await browser.sign_in()
+    app = await App.register(house)
+    tokens = await app.tokens(browser, scope="read")
+    _, refreshed = await app.refresh(tokens["refresh_token"])
+    for token in (tokens["access_token"], refreshed["access_token"]):
+        claims = read_claims(token.encode())
+        assert re.fullmatch(r"gwu_[A-Za-z0-9_-]{22}", claims["sub"])
+        assert claims["sub"] == await subject_of(app, token)
+        assert (claims["client_id"], claims["scope"]) == (app.client_id, "read")
+    code = (await app.ask(browser))["code"]
+    await house.redis.delete("gw:jk")
+    status, refused = await app.exchange(code, code_verifier="x" * 43)
+    assert (status, refused["error"]) == (400, "invalid_grant")

@@ -18,7 +18,7 @@ INITIAL = tokens.mint_initial("abc", ENTROPY).encode()
 
 
 def test_o23_each_kind_has_its_form_and_its_place() -> None:
-    assert tokens.find_access(ACCESS) == tokens.AccessRef("abc", tokens.digest_access(ACCESS))
+    assert tokens.find_opaque(ACCESS) == tokens.AccessRef("abc", tokens.digest_access(ACCESS))
     assert tokens.find_refresh(REFRESH) == tokens.RefreshRef("abc", CHAIN, tokens.digest_refresh(REFRESH))
     assert tokens.is_secret(SECRET)
     assert tokens.find_secret(SECRET) == tokens.SecretRef("abc", tokens.digest_secret(SECRET))
@@ -39,7 +39,7 @@ def test_a_secret_of_an_early_build_is_still_good_but_says_not_where_it_lies() -
 def test_a_mistyped_character_is_noticed_without_a_look_up(place: int) -> None:
     """CRC-32 notices every single wrong character."""
     for whole, find in (
-        (ACCESS, tokens.find_access), (REFRESH, tokens.find_refresh), (SECRET, tokens.is_secret), (INITIAL, tokens.find_initial),
+        (ACCESS, tokens.find_opaque), (REFRESH, tokens.find_refresh), (SECRET, tokens.is_secret), (INITIAL, tokens.find_initial),
     ):  # fmt: skip
         wrong = bytearray(whole)
         wrong[place] = ord("A") if wrong[place] != ord("A") else ord("B")
@@ -48,7 +48,7 @@ def test_a_mistyped_character_is_noticed_without_a_look_up(place: int) -> None:
 
 def test_o09_no_kind_passes_for_another() -> None:
     for whole in (REFRESH, SECRET, INITIAL, b"", b"x" * 4096):
-        assert tokens.find_access(whole) is None
+        assert tokens.find_opaque(whole) is None
     for whole in (ACCESS, REFRESH, SECRET, b""):
         assert tokens.find_initial(whole) is None
     for whole in (ACCESS, SECRET, ACCESS + b"x" * 22):

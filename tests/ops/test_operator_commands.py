@@ -84,19 +84,20 @@ def test_a_client_gets_a_name_lives_and_limits_of_its_own(gateway: Make, folder:
     made = operator(
         folder, "set", client["client_id"], "--name", "Night “batch”", "--access-token-ttl", "10m", "--refresh-token-ttl", "7d",
         "--max-live-chains", "5", "--grants", "client_credentials", "--permissions", "introspect:any",
+        "--access-token-format", "jwt",
     )  # fmt: skip
     assert made == operator(folder, "show", client["client_id"])
     said = {
         "client_name": "Night “batch”", "access_token_ttl": 600, "refresh_token_ttl": 604800, "max_live_chains": 5,
-        "grant_types": ["client_credentials"], "permissions": ["introspect:any"],
+        "grant_types": ["client_credentials"], "permissions": ["introspect:any"], "access_token_format": "jwt",
     }  # fmt: skip
     assert {name: made[name] for name in said} == said
     assert made["username"] == "ann"
     token = running.token(client)
-    assert (token["expires_in"], "refresh_token" in token) == (600, False)
+    assert (token["expires_in"], "refresh_token" in token, token["access_token"][:3]) == (600, False, "eyJ")
     back = operator(
         folder, "set", client["client_id"], "--name", "", "--access-token-ttl", "default", "--refresh-token-ttl", "default",
-        "--max-live-chains", "default", "--grants", "all", "--permissions", "",
+        "--max-live-chains", "default", "--grants", "all", "--permissions", "", "--access-token-format", "default",
     )  # fmt: skip
     assert said.keys() & back.keys() == set()
     assert running.token(client)["expires_in"] == 3600

@@ -31,6 +31,10 @@ async def pass_time(redis: Redis, milliseconds: int) -> None:
         elif kind == b"lu":
             at, _, marks = (await redis.get(key)).partition(b" ")
             await redis.set(key, b"%d %b" % (int(at) - milliseconds, marks), keepttl=True)
+        elif kind == b"jk":
+            found = msgpack.unpackb(await redis.get(key), raw=True)
+            ring = [[*fields[:3], fields[3] - milliseconds, fields[4]] for fields in found]
+            await redis.set(key, msgpack.packb(ring, use_bin_type=False), keepttl=True)
         elif kind in _TIMES:
             value: Any = await redis.get(key)
             await redis.set(key, _shift(kind, value, milliseconds), keepttl=True)

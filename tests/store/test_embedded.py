@@ -111,6 +111,28 @@ def test_it_evicts_nothing_and_writes_every_change(store: EmbeddedStore) -> None
     assert call(socket, "CONFIG", "GET", "save") == {b"save": b""}
 
 
+def test_it_has_a_secret_of_its_own_that_stays(store: EmbeddedStore, tmp_path: Path) -> None:
+    """For what is sealed in it; nobody else can read the file, and what is damaged is said and not replaced."""
+    store.start()
+    secret = datadir.read_secret(tmp_path / "store")
+    path = tmp_path / "store" / datadir.SECRET
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(bytes.fromhex(secret.decode())) == 32
+    store.stop()
+    store.start()
+    assert datadir.read_secret(tmp_path / "store") == secret
+    path.write_text("short")
+    with pytest.raises(Unavailable, match="is damaged"):
+        datadir.read_secret(tmp_path / "store")
+    path.unlink()
+    with pytest.raises(Unavailable, match="can't read"):
+        datadir.read_secret(tmp_path / "store")
+    (tmp_path / "store" / f"{datadir.SECRET}.new").write_text("half of one that the power cut")
+    store.stop()
+    store.start()
+    assert len(datadir.read_secret(tmp_path / "store")) == 64
+
+
 def test_ctrl_c_reaches_the_gateway_alone(store: EmbeddedStore) -> None:
     store.start()
     assert store.pid is not None

@@ -39,7 +39,7 @@ async def live_a_little(stores: Stores) -> list[str]:
     minted = [(forms.mint_access(partition, urandom(32)), forms.mint_refresh(partition, chain_id, urandom(32))) for _ in range(2)]
     pairs = []
     for access, token in minted:
-        found, held = forms.find_access(access.encode()), forms.find_refresh(token.encode())
+        found, held = forms.find_opaque(access.encode()), forms.find_refresh(token.encode())
         assert found is not None
         pairs.append(NewTokens(found, held, sealed=urandom(200)))
     await issue(stores, client, pairs[0])
