@@ -26,8 +26,9 @@ async def served() -> set[tuple[str, str]]:
         stores = RedisClients(caller, "gw"), RedisTokens(caller, "gw"), RedisAdmissions(caller, "gw")
         authorizations = RedisAuthorizations(caller, "gw")
         application = build(
-            config, *stores, authorizations, hasher, registry=Registry(), signing_keys=RedisSigningKeys(caller), secrets=[bytes(32)]
-        )
+            config, *stores, authorizations, hasher, registry=Registry(),
+            signing_keys=RedisSigningKeys(caller), secrets=[bytes(32)],
+        )  # fmt: skip
     finally:
         hasher.close()
         await redis.aclose()
