@@ -109,9 +109,10 @@ class AccountEndpoint:
     async def show(self, request: web.Request) -> web.Response:
         """Answer what is known of the account; ``created`` in whole seconds since 1970."""
         account = await self._ownership.account_of(request)
-        client_ids = await forget_vanished(self._clients, account.username)
+        clients = await forget_vanished(self._clients, account.username)
         return answer({
-            "username": account.username, "clients": client_ids, "created": account.issued_at // 1000,
+            "username": account.username, "clients": [client.client_id for client in clients],
+            "created": account.issued_at // 1000,
         })  # fmt: skip
 
     async def change_password(self, request: web.Request) -> web.Response:

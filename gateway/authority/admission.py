@@ -18,6 +18,7 @@ from gateway.errors import (
     StoreUnavailable,
     TokenMissing,
     TokenRefused,
+    TooManyRequests,
 )
 from gateway.guard.attempts import Kind
 from gateway.guard.bearer import bearer
@@ -25,7 +26,6 @@ from gateway.oauth.ports import AdmissionStore
 from gateway.oauth.tokens import InitialRef, find_initial
 
 CLOSED = "Registration is closed; ask the operator of this gateway for a client"
-
 
 _BEGUN_MS = 120_000
 """How long a registration counts that comes to nothing; keeping the client says how long it really stays."""
@@ -84,7 +84,7 @@ class Admission:
             raise InvalidInitialAccessToken(sent=True, reason="spent_meanwhile")
         try:
             yield
-        except (Conflict, Overloaded):
+        except (Conflict, Overloaded, TooManyRequests):  # nothing else is raised before something may be there
             if ref is not None:
                 await self._give_back(ref)
             raise

@@ -15,8 +15,8 @@ from aiohttp.typedefs import Middleware
 from gateway.authority.account import AccountActs, AccountEndpoint
 from gateway.authority.admission import Admission, Probation
 from gateway.authority.body import MAX_BODY
-from gateway.authority.clients import ClientEndpoint
-from gateway.authority.consents import ConsentsEndpoint
+from gateway.authority.clients import ClientActs, ClientEndpoint
+from gateway.authority.consents import ConsentActs, ConsentsEndpoint
 from gateway.authority.describe import DescribedClients
 from gateway.authority.desk import Desk
 from gateway.authority.enrolment import Enrolment
@@ -110,9 +110,11 @@ def build(
     _add_account(app, parts)
     _add_clients(app, parts)
     if pages is not None:
-        holdings = Holdings(clients, tokens, parts.admission, parts.registration, parts.key_acts)
+        holdings = Holdings(clients, tokens, parts.admission, parts.registration, parts.client_acts, parts.key_acts)
         resources = known_resources(config)
-        desk = Desk(clients, parts.ownership, parts.acts, authorizations, resources, holdings, caught_up or _nobody)
+        desk = Desk(
+            clients, parts.ownership, parts.acts, authorizations, parts.consents, resources, holdings, caught_up or _nobody
+        )
         pages.add_to(app, desk)
     return app
 
@@ -148,7 +150,8 @@ class _Parts:
         self.admission = Admission(oauth, stores.admissions, self.throttle)
         self.enrolment = Enrolment(clients, hasher, entropy, Probation(oauth, stores.admissions))
         self.acts = AccountActs(clients, stores.authorizations, hasher, self.throttle, stores.sessions)
-        self.key_acts = KeyActs(clients, self.enrolment, idle)
+        self.client_acts, self.key_acts = ClientActs(clients), KeyActs(clients, self.enrolment, idle)
+        self.consents = ConsentActs(clients, stores.authorizations)
         self.registration = RegistrationEndpoint(
             oauth, self.admission, self.enrolment, self.ownership, self.throttle, registry
         )
@@ -202,7 +205,9 @@ def _add_metadata(app: web.Application, parts: _Parts) -> None:
 def _add_registration(app: web.Application, parts: _Parts) -> None:
     """Both ways to become a client."""
     oauth, prefix = parts.config.oauth, parts.prefix
-    described = DescribedClients(oauth, parts.stores.clients, parts.admission, parts.enrolment, parts.throttle, parts.registry)
+    described = DescribedClients(
+        oauth, parts.stores.clients, parts.admission, parts.enrolment, parts.throttle, parts.client_acts, parts.registry
+    )
     app.router.add_post(f"{prefix}/oauth/register", described.register)
     app.router.add_get(f"{prefix}/oauth/register/{{client_id}}", described.show)
     app.router.add_put(f"{prefix}/oauth/register/{{client_id}}", described.replace)
@@ -222,7 +227,7 @@ def _add_account(app: web.Application, parts: _Parts) -> None:
     app.router.add_put(f"{path}/password", account.change_password)
     app.router.add_post(f"{path}/sign-out", account.sign_out)
     if parts.config.oauth.sign_in:
-        consents = ConsentsEndpoint(clients, parts.stores.authorizations, parts.ownership)
+        consents = ConsentsEndpoint(parts.consents, parts.ownership)
         app.router.add_get(f"{path}/consents", consents.list)
         app.router.add_delete(f"{path}/consents/{{client_id}}", consents.revoke)
 
@@ -230,7 +235,7 @@ def _add_account(app: web.Application, parts: _Parts) -> None:
 def _add_clients(app: web.Application, parts: _Parts) -> None:
     """What owners ask and do of their clients and keys."""
     path = f"{parts.prefix}/clients"
-    client = ClientEndpoint(parts.stores.clients, parts.ownership)
+    client = ClientEndpoint(parts.stores.clients, parts.ownership, parts.client_acts)
     app.router.add_get(path, client.list)
     app.router.add_get(f"{path}/{{client_id}}", client.show)
     app.router.add_patch(f"{path}/{{client_id}}", client.rename)

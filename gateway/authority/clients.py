@@ -43,18 +43,63 @@ def described(client: Client) -> dict[str, object]:
     }
 
 
+class ClientActs:
+    """Renames and deletes clients, for whoever proved to own them."""
+
+    def __init__(self, clients: ClientStore) -> None:
+        self._clients = clients
+
+    async def rename(self, request: web.Request, client_id: str, name: str, *, by: str) -> Client:
+        """
+        Change what people see of a client.
+
+        Args:
+            request: In whose course.
+            client_id: Whose.
+            name: As `read_new_name` gives it; empty: no name.
+            by: Who did it, for the log: a client_key, a session, or empty for a password.
+
+        Raises:
+            NotFound: There is no such client.
+            StoreUnavailable: If the store does not answer.
+        """
+        client = await self._clients.change_client(client_id, name=name)
+        if client is None:
+            raise NotFound("There is no such client")
+        _log.info("client.renamed", extra=facts(request, client_id=client_id, by=by))
+        return client
+
+    async def delete(self, request: web.Request, client_id: str, *, account: str, by: str) -> None:
+        """
+        Delete a client; all its tokens are dead then.  Repeatable after a failure half-way: what is gone already is no fault.
+
+        Args:
+            request: In whose course.
+            client_id: Whose.
+            account: Which it is taken off; empty for a client without one.
+            by: As in `rename`.
+
+        Raises:
+            StoreUnavailable: If the store does not answer.
+        """
+        await self._clients.delete_client(client_id)
+        if account:
+            await self._clients.unlink_client(account, client_id)
+        _log.info("client.deleted", extra=facts(request, client_id=client_id, by=by))
+
 
 class ClientEndpoint:
     """One client, for its owner.  Times are whole seconds since 1970, as everywhere in OAuth."""
 
-    def __init__(self, clients: ClientStore, ownership: Ownership) -> None:
+    def __init__(self, clients: ClientStore, ownership: Ownership, acts: ClientActs) -> None:
         self._clients = clients
         self._ownership = ownership
+        self._acts = acts
 
     async def list(self, request: web.Request) -> web.Response:
         """Answer which clients an account has: the way back for whoever kept nothing but username and password."""
         account = await self._ownership.account_of(request)
-        return answer({"clients": await forget_vanished(self._clients, account.username)})
+        return answer({"clients": [client.client_id for client in await forget_vanished(self._clients, account.username)]})
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer what the client may do; never a secret."""
@@ -66,35 +111,32 @@ class ClientEndpoint:
 
     async def rename(self, request: web.Request) -> web.Response:
         """Change what people see of a client, ``{"client_name": …}``; empty: no name."""
-        name = read_new_name(await read_json_bytes(request))
+        name = _read_rename(await read_json_bytes(request))
         owner, client_id = await self._ownership.owner_of(request)
-        client = await self._clients.change_client(client_id, name=name)
-        if client is None:
-            raise NotFound("There is no such client")
-        _log.info("client.renamed", extra=facts(request, client_id=client_id, client_key=owner.by))
-        return answer(described(client))
+        return answer(described(await self._acts.rename(request, client_id, name, by=owner.by)))
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Delete the client; all its tokens are dead before the answer goes out.  Repeatable after a failure half-way."""
+        """Delete the client; all its tokens are dead before the answer goes out."""
         owner, client_id = await self._ownership.owner_of(request)
-        await self._clients.delete_client(client_id)
-        if owner.account:
-            await self._clients.unlink_client(owner.account, client_id)
-        _log.info("client.deleted", extra=facts(request, client_id=client_id, client_key=owner.by))
+        await self._acts.delete(request, client_id, account=owner.account, by=owner.by)
         return answer_empty(204)
 
 
-def read_new_name(body: bytes) -> str:
+def read_new_name(value: object) -> str:
     """
-    The new name of a client.
+    The new name of a client; empty: no name.
 
     Raises:
-        InvalidInput: The body says something else.
+        InvalidInput: It can be none.
     """
+    try:
+        return "" if value == "" else read_name(value)
+    except InvalidClientMetadata as error:
+        raise InvalidInput(error.detail) from None
+
+
+def _read_rename(body: bytes) -> str:
     found = read_object(body, frozenset({"client_name"}))
     if "client_name" not in found:
         raise InvalidInput("client_name is missing")
-    try:
-        return "" if found["client_name"] == "" else read_name(found["client_name"])
-    except InvalidClientMetadata as error:
-        raise InvalidInput(error.detail) from None
+    return read_new_name(found["client_name"])

@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 from gateway.authority.admission import Admission
 from gateway.authority.answers import PENDING, answer, answer_empty
 from gateway.authority.body import read_json_bytes
+from gateway.authority.clients import ClientActs
 from gateway.authority.enrolment import Enrolment, Traits
 from gateway.authority.register import log_registered
 from gateway.authority.rescue import facts
@@ -43,8 +44,9 @@ class DescribedClients:
 
     def __init__(
         self, oauth: OAuth, clients: ClientStore, admission: Admission, enrolment: Enrolment, throttle: Throttle,
-        registry: Registry,
+        acts: ClientActs, registry: Registry,
     ) -> None:  # fmt: skip
+        self._acts = acts
         self._admission = admission
         self._pending = oauth.registration == "approval"
         self._url = endpoint_url(oauth.issuer, oauth.prefix, "register")
@@ -112,8 +114,7 @@ class DescribedClients:
     async def delete(self, request: web.Request) -> web.Response:
         """Delete the client (RFC 7592 section 2.3); all its tokens are dead before the answer goes out."""
         client, _, _ = await self._authenticate(request)
-        await self._clients.delete_client(client.client_id)
-        _log.info("client.deleted", extra=facts(request, client_id=client.client_id))
+        await self._acts.delete(request, client.client_id, account=client.account, by="registration_access_token")
         return answer_empty(204)
 
     async def _replace_keys(self, client_id: str, credentials: list[Credential], jwks: list[bytes]) -> None:

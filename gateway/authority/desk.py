@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.authority.account import AccountActs
 from gateway.authority.body import read_form
+from gateway.authority.consents import ConsentActs
 from gateway.authority.holdings import Holdings
 from gateway.authority.owner import Ownership
 from gateway.authority.rescue import facts, request_id
@@ -23,6 +24,7 @@ class Desk:
     ownership: Ownership
     acts: AccountActs
     authorizations: AuthorizationStore
+    consents: ConsentActs
     resources: frozenset[str]
     """What tokens can be for."""
     holdings: Holdings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -230,13 +231,12 @@ class Enrolment:
             return  # it runs out by itself
 
 
-async def forget_vanished(clients: ClientStore, username: str) -> tuple[str, ...]:
-    """Take clients that were never used, and are gone, off their account; returns those that are left."""
+async def forget_vanished(clients: ClientStore, username: str) -> list[Client]:
+    """Take clients that were never used, and are gone, off their account; returns those that are left, oldest first."""
     account = await clients.find_account(username)
-    left: list[str] = []
-    for client_id in account.client_ids if account is not None else ():
-        if await clients.find_client(client_id) is not None:
-            left.append(client_id)
-        else:
+    client_ids = account.client_ids if account is not None else ()
+    found = await asyncio.gather(*(clients.find_client(client_id) for client_id in client_ids))
+    for client_id, client in zip(client_ids, found, strict=True):
+        if client is None:
             await clients.unlink_client(username, client_id)
-    return tuple(left)
+    return [client for client in found if client is not None]

@@ -7,6 +7,7 @@ import logging
 from aiohttp import web
 
 from gateway.authority.admission import Admission
+from gateway.authority.clients import ClientActs, read_new_name
 from gateway.authority.enrolment import forget_vanished
 from gateway.authority.keys import KeyActs
 from gateway.authority.owner import Owner
@@ -33,12 +34,14 @@ class Holdings:
     """
 
     def __init__(
-        self, clients: ClientStore, tokens: TokenStore, admission: Admission, registration: RegistrationEndpoint, keys: KeyActs
-    ) -> None:
+        self, clients: ClientStore, tokens: TokenStore, admission: Admission, registration: RegistrationEndpoint,
+        acts: ClientActs, keys: KeyActs,
+    ) -> None:  # fmt: skip
         self._clients = clients
         self._tokens = tokens
         self._admission = admission
         self._registration = registration
+        self._acts = acts
         self._keys = keys
 
     @property
@@ -48,9 +51,7 @@ class Holdings:
 
     async def clients(self, account: Account) -> list[Client]:
         """The clients of an account, oldest first."""
-        left = await forget_vanished(self._clients, account.username)
-        found = [await self._clients.find_client(client_id) for client_id in left]
-        return [client for client in found if client is not None]
+        return await forget_vanished(self._clients, account.username)
 
     async def client(self, account: Account, client_id: str) -> Client:
         """One of them."""
@@ -63,6 +64,16 @@ class Holdings:
     async def add_client(self, request: web.Request, account: Account) -> IssuedKey:
         """Make another one; raises as `RegistrationEndpoint.attach`."""
         return await self._registration.attach(request, account)
+
+    async def rename_client(self, request: web.Request, account: Account, client_id: str, name: str) -> None:
+        """Change what people see of a client; empty: no name.  Raises `InvalidInput` for what can be none."""
+        _owner(account).check(client_id)
+        await self._acts.rename(request, client_id, read_new_name(name), by=_BY)
+
+    async def delete_client(self, request: web.Request, account: Account, client_id: str) -> None:
+        """Delete a client; all its tokens are dead."""
+        _owner(account).check(client_id)
+        await self._acts.delete(request, client_id, account=account.username, by=_BY)
 
     async def keys(self, client: Client) -> list[tuple[Credential, Use, int]]:
         """The live keys of a client, oldest first, each with its last use and when it retires by itself (ms; 0: never)."""

@@ -73,7 +73,6 @@ class Terms:
             refresh=oauth.refresh_for_client_credentials,
         )
 
-
     def for_client(self, client: Client) -> Terms:
         """These terms with what the operator set for a client."""
         if not (client.access_ttl_ms or client.refresh_ttl_ms or client.max_live_chains):

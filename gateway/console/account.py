@@ -8,7 +8,6 @@ from typing import Any
 from aiohttp import web
 
 from gateway.console import csrf, people
-from gateway.console.consents import allowed_by
 from gateway.console.identity import digest_session
 from gateway.console.pages import render
 from gateway.console.people import see_other
@@ -21,6 +20,7 @@ from gateway.oauth.records import Account
 _NEWS = {
     "password": "Your password is changed. All other sessions have ended.",
     "consent": "The application may not act for you any more, and all its tokens have ended.",
+    "client": "The client is deleted, and all its tokens have ended.",
 }
 _log = logging.getLogger("gateway.console")
 
@@ -40,11 +40,10 @@ class AccountPage:
 
     async def change_password(self, request: web.Request) -> web.Response:
         """Replace the password, by the old one; all sessions end, and this browser gets a new one (C02)."""
-        account = await people.signed_in(request)
-        if account is None:
+        asked = await csrf.signed_form(request, self._desk)
+        if asked is None:
             return people.to_sign_in(request)
-        form = await self._desk.read_form(request)
-        csrf.check(request, form)
+        account, form = asked
         try:
             password = _read_new(form)
             proved = await self._desk.ownership.prove(request, account.username, form.get("password", ""))
@@ -59,11 +58,10 @@ class AccountPage:
 
     async def sign_out(self, request: web.Request) -> web.Response:
         """End all tokens of all clients and all sessions, this one too."""
-        account = await people.signed_in(request)
-        if account is None:
+        asked = await csrf.signed_form(request, self._desk)
+        if asked is None:
             return people.to_sign_in(request)
-        csrf.check(request, await self._desk.read_form(request))
-        await self._desk.acts.sign_out(request, account)
+        await self._desk.acts.sign_out(request, asked[0])
         await people.sign_out(request)
         return see_other(request.app[ROOM].places.sign_in)
 
@@ -73,7 +71,7 @@ class AccountPage:
             "clients": await self._desk.holdings.clients(account),
             "may_add": self._desk.holdings.may_add,
             "sessions": await request.app[ROOM].storage.sessions_of(account),
-            "allowed": await allowed_by(self._desk, account),
+            "allowed": await self._desk.consents.list(account),
             "this": digest_session(str(session.identity)),
             "fault": "", "news": "", **said,
         }  # fmt: skip

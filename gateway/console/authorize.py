@@ -17,7 +17,7 @@ from gateway.console.pages import render
 from gateway.console.people import see_other
 from gateway.console.ports import Desk
 from gateway.console.room import ROOM
-from gateway.errors import AccessDenied, Conflict, InvalidRequest, OAuthError, UnsafeRedirect
+from gateway.errors import AccessDenied, InvalidRequest, OAuthError, UnsafeRedirect
 from gateway.oauth.authorization import (
     AuthorizationRequest,
     Target,
@@ -30,9 +30,6 @@ from gateway.oauth.form import read_parameters
 from gateway.oauth.records import Account, Client, Code, Consent
 from gateway.oauth.tokens import ENTROPY, find_code, find_partition, mint_code
 from gateway.telemetry.metrics import Registry
-
-MAX_CONSENTS = 200
-"""Clients that one account lets act for it."""
 
 _log = logging.getLogger("gateway.console")
 
@@ -133,9 +130,9 @@ class AuthorizePage:
         The account is looked at again once the consent stands: whoever deletes it meanwhile either sees the consent, or is seen.
         """
         client_id, store = asked.client.client_id, self._desk.authorizations
-        consent = await store.give_consent(account, client_id, wanted.scopes, at_most=MAX_CONSENTS)
+        consent = await self._desk.consents.give(account, client_id, wanted.scopes)
         if consent is None:
-            raise Conflict(f"An account can let {MAX_CONSENTS} applications act for it: take one back first")
+            return people.to_sign_in(request)
         if await people.signed_in(request) is None:
             await store.end_consent(account, client_id, forget=True)
             return people.to_sign_in(request)

@@ -12,10 +12,8 @@ from gateway.console.people import see_other
 from gateway.console.ports import Desk
 from gateway.console.room import ROOM
 from gateway.errors import InvalidInput
-from gateway.oauth.records import Account
+from gateway.oauth.records import Account, Client
 from gateway.oauth.secrets import IssuedKey
-
-_Asked = tuple[Account, dict[str, str]]
 
 
 class ClientsPage:
@@ -29,24 +27,50 @@ class ClientsPage:
         account = await people.signed_in(request)
         if account is None:
             return people.to_sign_in(request)
-        holdings = self._desk.holdings
-        client = await holdings.client(account, request.rel_url.query.get("client_id", ""))
-        return render(
-            request, "client.html", csrf=csrf.token(request), account=account, client=client,
-            keys=await holdings.keys(client), chains=await holdings.chains(client),
-        )  # fmt: skip
+        return await self._page(request, account, await self._named(request, account))
 
     async def add(self, request: web.Request) -> web.Response:
         """Make another client."""
-        asked = await self._asked(request)
+        asked = await csrf.signed_form(request, self._desk)
         if asked is None:
             return people.to_sign_in(request)
         issued = await self._desk.holdings.add_client(request, asked[0])
         return self._created(request, asked[0], issued)
 
+    async def rename(self, request: web.Request) -> web.Response:
+        """Change what people see of a client; an empty name is none."""
+        asked = await csrf.signed_form(request, self._desk)
+        if asked is None:
+            return people.to_sign_in(request)
+        account, form = asked
+        client_id = form.get("client_id", "")
+        try:
+            await self._desk.holdings.rename_client(request, account, client_id, form.get("client_name", "").strip())
+        except InvalidInput as refused:
+            client = await self._desk.holdings.client(account, client_id)
+            return await self._page(request, account, client, status=400, fault=f"{refused.detail}.")
+        return _to_client(request, client_id)
+
+    async def confirm_delete(self, request: web.Request) -> web.Response:
+        """Ask whether a client is to go, ``?client_id=``."""
+        account = await people.signed_in(request)
+        if account is None:
+            return people.to_sign_in(request)
+        client = await self._named(request, account)
+        return render(request, "delete_client.html", csrf=csrf.token(request), account=account, client=client)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Delete a client; all its tokens are dead."""
+        asked = await csrf.signed_form(request, self._desk)
+        if asked is None:
+            return people.to_sign_in(request)
+        account, form = asked
+        await self._desk.holdings.delete_client(request, account, form.get("client_id", ""))
+        return see_other(f"{request.app[ROOM].places.account}?done=client")
+
     async def add_key(self, request: web.Request) -> web.Response:
         """Add a key to a client."""
-        asked = await self._asked(request)
+        asked = await csrf.signed_form(request, self._desk)
         if asked is None:
             return people.to_sign_in(request)
         account, form = asked
@@ -55,7 +79,7 @@ class ClientsPage:
 
     async def retire_key(self, request: web.Request) -> web.Response:
         """Retire a key; with ``tokens=revoke`` what was issued with it ends too."""
-        asked = await self._asked(request)
+        asked = await csrf.signed_form(request, self._desk)
         if asked is None:
             return people.to_sign_in(request)
         account, form = asked
@@ -69,7 +93,7 @@ class ClientsPage:
 
     async def end_tokens(self, request: web.Request) -> web.Response:
         """End one chain, or with ``all=1`` all tokens of a client."""
-        asked = await self._asked(request)
+        asked = await csrf.signed_form(request, self._desk)
         if asked is None:
             return people.to_sign_in(request)
         account, form = asked
@@ -82,14 +106,17 @@ class ClientsPage:
             await self._desk.holdings.end_tokens(request, account, client_id)
         return _to_client(request, client_id)
 
-    async def _asked(self, request: web.Request) -> _Asked | None:
-        """Who sent which form; None when nobody is signed in."""
-        account = await people.signed_in(request)
-        if account is None:
-            return None
-        form = await self._desk.read_form(request)
-        csrf.check(request, form)
-        return account, form
+    async def _named(self, request: web.Request, account: Account) -> Client:
+        return await self._desk.holdings.client(account, request.rel_url.query.get("client_id", ""))
+
+    async def _page(
+        self, request: web.Request, account: Account, client: Client, *, status: int = 200, fault: str = ""
+    ) -> web.Response:
+        holdings = self._desk.holdings
+        return render(
+            request, "client.html", status=status, csrf=csrf.token(request), account=account, client=client,
+            keys=await holdings.keys(client), chains=await holdings.chains(client), fault=fault,
+        )  # fmt: skip
 
     def _created(self, request: web.Request, account: Account, issued: IssuedKey) -> web.Response:
         return render(request, "created.html", status=201, csrf=csrf.token(request), account=account, issued=issued)

@@ -12,9 +12,11 @@ from hmac import compare_digest
 from aiohttp import hdrs, web
 
 from gateway.console.identity import form_token
-from gateway.console.people import session_of
+from gateway.console.people import session_of, signed_in
+from gateway.console.ports import Desk
 from gateway.console.room import ROOM
 from gateway.errors import Forbidden, ForgedForm
+from gateway.oauth.records import Account
 
 FIELD = "csrf"
 """The name of the hidden field."""
@@ -55,6 +57,22 @@ def check(request: web.Request, form: dict[str, str]) -> None:
         raise ForgedForm(reason="form_token")
 
 
+async def signed_form(request: web.Request, desk: Desk) -> tuple[Account, dict[str, str]] | None:
+    """
+    Who sent which form; None when nobody is signed in.
+
+    Raises:
+        ForgedForm: It was not sent from one of our pages to this browser.
+        StoreUnavailable: If the store does not answer.
+    """
+    account = await signed_in(request)
+    if account is None:
+        return None
+    form = await desk.read_form(request)
+    check(request, form)
+    return account, form
+
+
 def _check_source(request: web.Request) -> None:
     """
     By ``Sec-Fetch-Site``, which no page can set, and ``Origin``; one of them has to be there.
@@ -69,4 +87,3 @@ def _check_source(request: web.Request) -> None:
     allowed = [[request.app[ROOM].origin], *([["null"], []] if site else [])]
     if origin not in allowed:
         raise ForgedForm(f"This form can only be sent from {request.app[ROOM].origin}", reason="origin")
-

@@ -8,7 +8,7 @@ from typing import Protocol
 from aiohttp import web
 
 from gateway.oauth.ports import AuthorizationStore
-from gateway.oauth.records import Account, Chain, Client, Credential, Use
+from gateway.oauth.records import Account, Chain, Client, Consent, Credential, Use
 from gateway.oauth.secrets import IssuedKey
 
 
@@ -52,6 +52,29 @@ class AccountActs(Protocol):
         """End all tokens of all clients of the account, and all its sessions."""
 
 
+class Consents(Protocol):
+    """Which clients may act for an account."""
+
+    async def list(self, account: Account) -> list[tuple[Consent, Client, int]]:
+        """The consents, oldest first, with their clients and times (ms)."""
+
+    async def give(self, account: Account, client_id: str, scopes: frozenset[str]) -> Consent | None:
+        """
+        Remember a consent; None when the account is gone.
+
+        Raises:
+            Conflict: It let too many act for it.
+        """
+
+    async def end(self, request: web.Request, account: Account, client_id: str) -> None:
+        """
+        Forget a consent; all tokens that rest on it are dead.
+
+        Raises:
+            NotFound: There is none.
+        """
+
+
 class Holdings(Protocol):
     """The clients of an account; `NotFound` for what is not its own."""
 
@@ -67,6 +90,12 @@ class Holdings(Protocol):
 
     async def add_client(self, request: web.Request, account: Account) -> IssuedKey:
         """Make another one."""
+
+    async def rename_client(self, request: web.Request, account: Account, client_id: str, name: str) -> None:
+        """Change what people see of a client; empty: no name.  Raises `InvalidInput` for what can be none."""
+
+    async def delete_client(self, request: web.Request, account: Account, client_id: str) -> None:
+        """Delete a client; all its tokens are dead."""
 
     async def keys(self, client: Client) -> list[tuple[Credential, Use, int]]:
         """The live keys of a client, oldest first, each with its last use and when it retires by itself (ms; 0: never)."""
@@ -99,6 +128,10 @@ class Desk(Protocol):
     @property
     def authorizations(self) -> AuthorizationStore:
         """Authorization codes and consents."""
+
+    @property
+    def consents(self) -> Consents:
+        """Which clients may act for an account."""
 
     @property
     def resources(self) -> frozenset[str]:

@@ -183,7 +183,7 @@ def _scopes(value: object, allowed: frozenset[str]) -> frozenset[str]:
 
 
 def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or value.isspace():
         raise InvalidClientMetadata(f"{name} must be a string of 1 to {MAX_TEXT} characters")
     if any(unicodedata.category(character) in _UNPRINTABLE for character in value):
         raise InvalidClientMetadata(f"{name} has characters that can't be shown")

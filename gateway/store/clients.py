@@ -153,7 +153,11 @@ class RedisClients:
         await COUNT_CLIENT(self._caller, [self._keys.registered()], [client_id, life_ms, 0])  # first: none stays uncounted
         args: list[Word] = [self._credentials(client_id), self._keys.secrets(client_id[4:7]), life_ms]
         keys = [self._keys.client(client_id), self._keys.registration(client_id)]
-        return _done(await _KEEP_CLIENT(self._caller, keys, args))
+        if _done(await _KEEP_CLIENT(self._caller, keys, args)):
+            return True
+        with answering("keep_client"):  # or it would be counted for ever
+            await self._caller.call("ZREM", self._keys.registered(), client_id)
+        return False
 
     async def save_registration(self, registration: Registration) -> bool:
         """
@@ -197,7 +201,8 @@ class RedisClients:
         prefixes: list[Word] = [at.credentials(partition), at.last_uses(partition), at.secrets(partition)]
         deleted = _done(await _DELETE_CLIENT(self._caller, keys, prefixes))
         with answering("delete_client"):
-            await self._caller.call("ZREM", at.registered(), client_id)
+            for index in (at.registered(), at.pending()):  # else who registers and goes again could fill them
+                await self._caller.call("ZREM", index, client_id)
         return deleted
 
     async def change_client(

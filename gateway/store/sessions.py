@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from gateway.oauth.records import SignIn
 from gateway.store import codec
 from gateway.store.caller import Caller
@@ -51,12 +53,11 @@ class RedisSessions:
 
     async def sessions_of(self, username: str) -> list[SignIn]:
         """The sessions of an account that live, oldest first."""
-        found: list[SignIn] = []
-        for digest in await self._indexed(username):
-            with answering("sessions_of"):
-                value = await self._caller.call("GET", self._keys.session(digest))
-                if value is not None:
-                    found.append(codec.decode_session(value, digest))
+        digests = await self._indexed(username)
+        with answering("sessions_of"):
+            values = await asyncio.gather(*(self._caller.call("GET", self._keys.session(digest)) for digest in digests))
+            pairs = zip(digests, values, strict=True)
+            found = [codec.decode_session(value, digest) for digest, value in pairs if value is not None]
         return sorted(found, key=lambda session: session.began_at)
 
     async def _indexed(self, username: str) -> list[bytes]:

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import ClientResponse
 
 from gateway.authority import operators
+from gateway.authority.hasher import SHARE
 from gateway.oauth import tokens as formats
 from gateway.oauth.secrets import IssuedKey
 from tests.authority.conftest import PASSWORD, House, MakeHouse, basic, by
@@ -113,6 +114,21 @@ async def test_what_is_refused_for_its_body_costs_no_use(house_with: MakeHouse, 
     wrong = {"password": "short"} if path == PLAIN else {"client_name": ""}
     assert (await register(house, path, token, **wrong)).status == 400
     assert (await register(house, path, token)).status == 201
+
+
+async def test_too_many_passwords_at_a_time_cost_no_use(house_with: MakeHouse) -> None:
+    """429 says come again: with the same token."""
+    house = await house_with(registration="token", attempts={"registrations": 0})
+    token, peer = await invite(house, uses=SHARE + 1), "192.0.2.1"
+
+    async def status(name: str) -> int:
+        headers = {"Authorization": f"Bearer {token}", "X-Gateway-Peer": peer}
+        return (await house.http.post(PLAIN, headers=headers, json={"username": name, "password": PASSWORD})).status
+
+    statuses = await asyncio.gather(*(status(f"user-{number}") for number in range(SHARE + 1)))
+    assert sorted(statuses) == [201] * SHARE + [429]
+    assert await status("late") == 201
+    assert await status("too-late") == 401
 
 
 async def test_a_name_that_is_taken_costs_no_use(house_with: MakeHouse) -> None:

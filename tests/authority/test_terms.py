@@ -72,7 +72,7 @@ async def test_g08_an_owner_names_a_client(house: House) -> None:
 
 @pytest.mark.parametrize("body", [
     {}, {"client_name": 1}, {"client_name": "a\r\nb"}, {"client_name": "x" * 201}, {"client_name": "a\u202eb"},
-    {"client_name": "a", "enabled": True}, {"scope": "admin"},
+    {"client_name": " "}, {"client_name": "a", "enabled": True}, {"scope": "admin"},
 ])  # fmt: skip
 async def test_g07_g08_a_name_that_is_none_and_anything_else_is_400(house: House, body: dict[str, Any]) -> None:
     client = await house.register()

@@ -16,7 +16,7 @@ from tests.console.flow import App
 NEW = "another-password"
 CLIENT, CLIENTS, KEYS = f"{ACCOUNT}/client", f"{ACCOUNT}/clients", f"{ACCOUNT}/keys"
 RETIRE, END, EVERYWHERE, CHANGE = f"{KEYS}/retire", f"{ACCOUNT}/tokens/end", f"{ACCOUNT}/sign-out", f"{ACCOUNT}/password"
-STOP = f"{ACCOUNT}/consents/end"
+STOP, NAME, DELETE = f"{ACCOUNT}/consents/end", f"{CLIENT}/name", f"{CLIENT}/delete"
 
 
 def of(client: IssuedKey) -> str:
@@ -107,6 +107,62 @@ async def test_all_tokens_of_a_client_end_at_once_and_no_other_one_s(ann: Browse
     assert await ann.house.token(first)
 
 
+async def test_g08_a_client_is_named_and_an_empty_name_is_none(ann: Browser) -> None:
+    client, name = await mine(ann), "Ünï “Orders” <b>"
+    answer = await ann.post(NAME, {**await ann.form(of(client), NAME), "client_name": f" {name} "})
+    assert (answer.status, answer.headers["Location"]) == (303, of(client))
+    for path in (of(client), ACCOUNT):
+        assert name in (await ann.page(path)).said
+    form = await ann.form(of(client), NAME)
+    assert form["client_name"] == name
+    assert (await ann.post(NAME, {**form, "client_name": ""})).status == 303
+    assert (await ann.house.clients.find_client(client.client_id)).name == ""
+    assert await ann.house.token(client)
+
+
+@pytest.mark.parametrize("name", ["a\r\nb", "x" * 201, "a\u202eb"])
+async def test_g08_a_name_that_is_none_is_said_beside_the_form(ann: Browser, name: str) -> None:
+    client = await mine(ann)
+    answer = await ann.post(NAME, {**await ann.form(of(client), NAME), "client_name": name})
+    page = Page(await answer.text())
+    assert (answer.status, answer.content_type) == (400, "text/html")
+    assert "client_name" in page.said
+    assert page.form(NAME)["client_name"] == ""
+    assert (await ann.house.clients.find_client(client.client_id)).name == ""
+
+
+async def test_a_client_is_deleted_after_a_page_has_asked(ann: Browser) -> None:
+    """A link to a page with a form, as no page has a script; opening it changes nothing."""
+    first = await mine(ann)
+    other = created(await (await ann.post(CLIENTS, await ann.form(ACCOUNT, CLIENTS))).text())
+    pair, kept = await ann.house.token(first), await ann.house.token(other)
+    ask = f"{DELETE}?client_id={first.client_id}"
+    assert ask in (await ann.page(of(first))).links
+    page = await ann.page(ask)
+    assert first.client_id in page.said
+    assert of(first) in page.links
+    assert await ann.house.is_active(first, pair["access_token"])
+    answer = await ann.post(DELETE, page.form(DELETE))
+    assert (answer.status, answer.headers["Location"]) == (303, f"{ACCOUNT}?done=client")
+    page = await ann.page(answer.headers["Location"])
+    assert "The client is deleted" in page.said
+    assert [link for link in page.links if link.startswith(CLIENT)] == [of(other)]
+    assert (await ann.house.post("token", by(first), grant_type="client_credentials")).status == 401
+    assert not await ann.house.is_active(other, pair["access_token"])
+    assert await ann.house.is_active(other, kept["access_token"])
+    assert [(await ann.get(path)).status for path in (of(first), ask)] == [404, 404]
+
+
+async def test_a_deletion_that_failed_half_way_can_be_repeated(ann: Browser) -> None:
+    client = await mine(ann)
+    form = await ann.form(f"{DELETE}?client_id={client.client_id}", DELETE)
+    ann.house.clients.broken = {"unlink_client"}
+    assert (await ann.post(DELETE, form)).status == 503
+    ann.house.clients.broken = set()
+    assert (await ann.post(DELETE, form)).status == 303
+    assert (await ann.house.clients.find_account("ann")).client_ids == ()
+
+
 async def test_the_password_changes_by_the_old_one_and_all_other_sessions_end(ann: Browser) -> None:
     """C02: this browser's session is a new one."""
     other, before = Browser(ann.house), dict(ann.cookies)
@@ -181,6 +237,10 @@ async def test_what_is_somebody_else_s_is_a_404_page_and_stays_as_it_is(ann: Bro
     for client_id in (bob.client_id, ABSENT, "", "../x", "<script>"):
         answers = [
             await ann.get(f"{CLIENT}?client_id={client_id}"),
+            await ann.get(f"{DELETE}?client_id={client_id}"),
+            await ann.post(DELETE, {**csrf, "client_id": client_id}),
+            await ann.post(NAME, {**csrf, "client_id": client_id, "client_name": "mine"}),
+            await ann.post(NAME, {**csrf, "client_id": client_id, "client_name": "x" * 201}),
             await ann.post(KEYS, {**csrf, "client_id": client_id}),
             await ann.post(RETIRE, {**csrf, "client_id": client_id, "client_key": bob.client_key, "tokens": "revoke"}),
             await ann.post(END, {**csrf, "client_id": client_id, "all": "1"}),
@@ -194,6 +254,7 @@ async def test_what_is_somebody_else_s_is_a_404_page_and_stays_as_it_is(ann: Bro
         assert (await ann.post(END, {**csrf, "client_id": client.client_id, "chain_id": chain_id})).status == 303
     retired = await ann.post(RETIRE, {**csrf, "client_id": client.client_id, "client_key": bob.client_key})
     assert retired.status == 404
+    assert (await ann.house.clients.find_client(bob.client_id)).name == ""
     assert await ann.house.is_active(bob, pair["access_token"])
 
 
@@ -274,7 +335,7 @@ async def test_c01_every_form_of_the_account_is_ours_or_403(ann: Browser) -> Non
     """By the router, so that none is left out; and nothing was written."""
     csrf = (await ann.form(ACCOUNT, SIGN_OUT))["csrf"]
     paths = await posts(ann.house)
-    assert len(paths) == 7
+    assert len(paths) == 9
     before = await everything(ann.house.redis)
     for path in paths:
         assert (await ann.post(path, {})).status == 403
@@ -319,13 +380,14 @@ async def test_o18_every_answer_that_ends_something_waits_until_the_guard_knows(
         CLIENTS: await ann.form(ACCOUNT, CLIENTS), KEYS: await ann.form(of(client), KEYS),
         CHANGE: {**await ann.form(ACCOUNT, CHANGE), "password": "wrong-password", "new": NEW, "again": NEW},
         RETIRE: await ann.form(of(client), RETIRE, client_key=client.client_key) | {"tokens": "revoke"},
-        END: await ann.form(of(client), END, all="1"), EVERYWHERE: await ann.form(ACCOUNT, EVERYWHERE),
+        END: await ann.form(of(client), END, all="1"), NAME: await ann.form(of(client), NAME),
+        DELETE: await ann.form(f"{DELETE}?client_id={client.client_id}", DELETE), EVERYWHERE: await ann.form(ACCOUNT, EVERYWHERE),
     }  # fmt: skip
     assert set(forms) == set(await posts(house))
     for path, form in forms.items():
         waited.clear()
         assert (await ann.post(path, form)).status in (201, 303, 403)
-        assert bool(waited) is (path in (RETIRE, END, EVERYWHERE, STOP)), path
+        assert bool(waited) is (path in (RETIRE, END, DELETE, EVERYWHERE, STOP)), path
 
 
 @pytest.mark.parametrize(
@@ -334,6 +396,7 @@ async def test_o18_every_answer_that_ends_something_waits_until_the_guard_knows(
         ("clients", "retire_credential", RETIRE), ("tokens", "revoke_chain", END), ("clients", "change_client", EVERYWHERE),
         ("sessions", "end_sessions", EVERYWHERE), ("clients", "change_password_hash", CHANGE),
         ("clients", "add_credential", KEYS), ("clients", "create_client", CLIENTS), ("sessions", "end_sessions", CHANGE),
+        ("clients", "delete_client", DELETE), ("clients", "change_client", NAME),
     ],
 )  # fmt: skip
 async def test_o19_an_outage_is_a_503_page_and_never_a_success(ann: Browser, store: str, broken: str, path: str) -> None:
@@ -342,7 +405,8 @@ async def test_o19_an_outage_is_a_503_page_and_never_a_success(ann: Browser, sto
     form = {
         RETIRE: {"client_id": client.client_id, "client_key": client.client_key, "tokens": "revoke"},
         END: {"client_id": client.client_id, "chain_id": pair["refresh_token"][7:29]},
-        KEYS: {"client_id": client.client_id}, CHANGE: {"password": PASSWORD, "new": NEW, "again": NEW},
+        KEYS: {"client_id": client.client_id}, DELETE: {"client_id": client.client_id},
+        NAME: {"client_id": client.client_id, "client_name": "x"}, CHANGE: {"password": PASSWORD, "new": NEW, "again": NEW},
     }.get(path, {})
     form["csrf"] = (await ann.form(ACCOUNT, SIGN_OUT))["csrf"]
     getattr(ann.house, store).broken.add(broken)

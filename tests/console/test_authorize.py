@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gateway.console import authorize
+from gateway.authority import consents
 from gateway.oauth.access import read_claims
 from tests.authority.conftest import PASSWORD, House, MakeHouse, basic, by
 from tests.console.conftest import ACCOUNT, ORIGIN, SIGN_IN, Browser, Page
@@ -339,11 +339,23 @@ async def test_c04_g08_a_clients_name_is_shown_as_it_is(ann: Browser) -> None:
 
 
 async def test_so_many_clients_act_for_one_account(ann: Browser, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authorize, "MAX_CONSENTS", 1)
+    monkeypatch.setattr(consents, "MAX_CONSENTS", 1)
     await app.tokens(ann)
     answer = await agree(ann, (await App.register(ann.house)).link())
     assert (answer.status, answer.content_type) == (409, "text/html")
     assert (await app.tokens(ann))["access_token"]
+
+
+async def test_a_client_that_is_gone_leaves_room_for_another(
+    ann: Browser, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its consent is on no list any more, so nobody could take it back."""
+    monkeypatch.setattr(consents, "MAX_CONSENTS", 1)
+    await app.tokens(ann)
+    await ann.house.clients.delete_client(app.client_id)
+    other = await App.register(ann.house)
+    assert (await other.tokens(ann))["access_token"]
+    assert await ann.house.redis.hkeys("gw:cn:{ann}") == [other.client_id.encode()]
 
 
 async def test_g11_the_store_down_is_a_page_and_no_redirect(ann: Browser, app: App) -> None:

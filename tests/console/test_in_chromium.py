@@ -33,7 +33,7 @@ def url(valkey: ValkeyServer, tmp_path: Path) -> Iterator[str]:
 
 
 async def test_a_person_walks_through_all_pages(url: str) -> None:
-    """Signing in, a client, its secret, its end, another password, out; the browser has nothing to say against any page."""
+    """Signing in, a client, its secret, name and end, another password, out; the browser has nothing to say against any page."""
     async with a_tab() as tab:
         await tab.go(f"{url}{ACCOUNT}")
         assert await tab.run("location.pathname") == SIGN_IN
@@ -47,6 +47,11 @@ async def test_a_person_walks_through_all_pages(url: str) -> None:
         assert await tab.run("location.pathname") == f"{ACCOUNT}/client"
         await tab.submit("button.ends[value=revoke]")
         assert "There is none" in await tab.run("document.body.textContent")
+        await tab.submit(f"form[action='{ACCOUNT}/client/name'] button", client_name="Orders")
+        assert await tab.run("document.querySelector('#client_name').value") == "Orders"
+        await tab.submit(f"a[href^='{ACCOUNT}/client/delete']")
+        await tab.submit("button.ends")
+        assert "The client is deleted" in await tab.run("document.querySelector('[role=status]').textContent")
         await tab.go(f"{url}{ACCOUNT}")
         await tab.submit(f"form[action='{ACCOUNT}/password'] button", password=PASSWORD, new=NEW, again=NEW)
         assert "Your password is changed" in await tab.run("document.querySelector('[role=status]').textContent")
@@ -54,7 +59,7 @@ async def test_a_person_walks_through_all_pages(url: str) -> None:
         assert await tab.run("location.pathname") == SIGN_IN
         assert tab.complaints() == []
         sent = tab.forms_sent()
-        assert len(sent) == 6
+        assert len(sent) == 8
         # Under our Referrer-Policy it says no more of where a form comes from than this.
         assert {(head["origin"], head["sec-fetch-site"], "referer" in head) for head in sent} == {("null", "same-origin", False)}
 

@@ -117,3 +117,20 @@ async def test_only_so_many_may_wait_and_none_longer_than_it_lives(
     newcomer = a_client().id
     assert await store.add_pending(newcomer, life_ms=DAY)
     assert await store.pending() == [newcomer]
+
+
+async def test_who_registers_and_goes_again_does_not_wait(stores: Stores) -> None:
+    """G05: else anybody could fill the list with clients that nobody can decide on."""
+    store = RedisAdmissions(stores.caller)
+    client = await register(stores, enabled=False, pending=True)
+    await store.add_pending(client.id, life_ms=0)
+    assert await stores.clients.delete_client(client.id)
+    assert await store.pending() == []
+
+
+async def test_who_vanished_before_it_could_be_kept_is_not_counted(stores: Stores) -> None:
+    """A number that no deletion lowers again would be one less for good."""
+    store, client = RedisAdmissions(stores.caller), a_client()
+    assert await store.count_client(client.id, at_most=1, life_ms=DAY)
+    assert not await stores.clients.keep_client(client.id)
+    assert await store.count_client(a_client().id, at_most=1, life_ms=DAY)
