@@ -62,6 +62,7 @@ def add_commands(actions: argparse._SubParsersAction[argparse.ArgumentParser], a
     change.add_argument("--access-token-ttl", metavar="TIME", help="life of its access tokens, like 10m; or default")
     change.add_argument("--refresh-token-ttl", metavar="TIME", help="longest life of its chains of refresh tokens; or default")
     change.add_argument("--max-live-chains", metavar="NUMBER", help="chains that it may have at once; or default")
+    change.add_argument("--max-live-tokens", metavar="NUMBER", help="access tokens that it may have at once; or default")
     change.add_argument("--access-token-format", choices=_FORMATS, help="what its access tokens are")
 
     initial = command("initial-access-token", "make a token with which one may register where registration is `token`", _initial)
@@ -105,7 +106,8 @@ def _set(config: Config, arguments: argparse.Namespace) -> object:
         "redirect_uris": None if arguments.redirect_uri is None else tuple(uri for uri in arguments.redirect_uri if uri),
         "access_ttl_ms": _life("--access-token-ttl", arguments.access_token_ttl),
         "refresh_ttl_ms": _life("--refresh-token-ttl", arguments.refresh_token_ttl),
-        "max_live_chains": _number("--max-live-chains", arguments.max_live_chains),
+        "max_live_chains": _number("--max-live-chains", arguments.max_live_chains, 100_000),
+        "max_live_tokens": _number("--max-live-tokens", arguments.max_live_tokens, 100_000_000),
         "access_token_format": _FORMATS.get(arguments.access_token_format),
     }
     changes = {name: value for name, value in given.items() if value is not None}
@@ -168,13 +170,13 @@ def _life(option: str, text: str | None) -> int | None:
     return life // timedelta(milliseconds=1)
 
 
-def _number(option: str, text: str | None) -> int | None:
+def _number(option: str, text: str | None, most: int) -> int | None:
     from gateway.errors import InvalidInput
 
     if text is None or text == "default":
         return None if text is None else 0
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 100_000):
-        raise InvalidInput(f"{option}: write a number from 1 to 100000, or default")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= most):
+        raise InvalidInput(f"{option}: write a number from 1 to {most}, or default")
     return int(text)
 
 

@@ -30,6 +30,7 @@ def described(client: Client) -> dict[str, object]:
         "access_token_ttl": client.access_ttl_ms // 1000,
         "refresh_token_ttl": client.refresh_ttl_ms // 1000,
         "max_live_chains": client.max_live_chains,
+        "max_live_tokens": client.max_live_tokens,
         "access_token_format": client.access_token_format,
     }
     return {

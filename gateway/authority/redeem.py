@@ -36,6 +36,7 @@ class CodeExchange:
         self._longest_ms = oauth.code_refresh_ttl // _MS
         self._idle_ms = oauth.code_refresh_idle_ttl // _MS
         self._max_live_chains = oauth.max_live_chains
+        self._max_live_tokens = oauth.max_live_tokens
         self._authorizations = authorizations
         self._jwt = jwt
         self._entropy = entropy
@@ -52,6 +53,7 @@ class CodeExchange:
             InvalidRequest: There is no code, or no verifier that could be one (RFC 7636 section 4.5).
             InvalidTarget: It names a resource that is unknown, or none of the code's; nothing is burned.
             InvalidGrant: The code is not good (any more), or for another client, redirect URI or verifier.
+            TooManyRequests: The client has too many live access tokens; the code stays good.
             StoreUnavailable: If the store does not answer.
         """
         for name in ("code", "code_verifier"):
@@ -90,7 +92,7 @@ class CodeExchange:
             access_ttl_ms=client.access_ttl_ms or self._access_ttl_ms, idle_ms=self._idle_ms,
             longest_ms=client.refresh_ttl_ms or self._longest_ms,
             max_live_chains=client.max_live_chains or self._max_live_chains,
-            source=caller.source, audience=audience,
+            max_live_tokens=client.max_live_tokens or self._max_live_tokens, source=caller.source, audience=audience,
         )  # fmt: skip
 
     def _judge(self, caller: Caller, code: Code, redeemed: Redeemed) -> None:

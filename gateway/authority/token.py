@@ -59,6 +59,7 @@ class Terms:
     refresh_ttl_ms: int
     grace_ms: int
     max_live_chains: int
+    max_live_tokens: int
     refresh: bool
     """Whether client_credentials gets a refresh token."""
 
@@ -70,18 +71,20 @@ class Terms:
             refresh_ttl_ms=oauth.refresh_token_ttl // timedelta(milliseconds=1),
             grace_ms=oauth.refresh_grace // timedelta(milliseconds=1),
             max_live_chains=oauth.max_live_chains,
+            max_live_tokens=oauth.max_live_tokens,
             refresh=oauth.refresh_for_client_credentials,
         )
 
     def for_client(self, client: Client) -> Terms:
         """These terms with what the operator set for a client."""
-        if not (client.access_ttl_ms or client.refresh_ttl_ms or client.max_live_chains):
+        if not (client.access_ttl_ms or client.refresh_ttl_ms or client.max_live_chains or client.max_live_tokens):
             return self
         return replace(
             self,
             access_ttl_ms=client.access_ttl_ms or self.access_ttl_ms,
             refresh_ttl_ms=client.refresh_ttl_ms or self.refresh_ttl_ms,
             max_live_chains=client.max_live_chains or self.max_live_chains,
+            max_live_tokens=client.max_live_tokens or self.max_live_tokens,
         )
 
 
@@ -146,7 +149,7 @@ class TokenEndpoint:
         issued = await self._tokens.issue(
             client, caller.client_key, minted, granted,
             access_ttl_ms=terms.access_ttl_ms, refresh_ttl_ms=terms.refresh_ttl_ms, max_live_chains=terms.max_live_chains,
-            source=caller.source, audience=audience,
+            max_live_tokens=terms.max_live_tokens, source=caller.source, audience=audience,
         )
         if not issued:
             raise InvalidClient("changed_meanwhile")
@@ -188,13 +191,13 @@ class TokenEndpoint:
         """Exchange a refresh token: the store decides, and keeps or discards the successor that is minted here."""
         entropy = self._entropy(NEXT_ENTROPY + NONCE)
         pair, minted = mint_next(presented, entropy)
-        access_ttl_ms = self._terms.for_client(caller.client).access_ttl_ms
+        terms = self._terms.for_client(caller.client)
         if self._jwt.wanted_by(caller.client):
-            pair, minted = await self._written(caller.client, presented, pair, minted, requested, audience, access_ttl_ms)
+            pair, minted = await self._written(caller.client, presented, pair, minted, requested, audience, terms.access_ttl_ms)
         refreshed = await self._tokens.refresh(
             caller.client.client_id, caller.client_key, presented,
             NewTokens(minted.access, minted.refresh, seal(pair, token, entropy[NEXT_ENTROPY:])), requested,
-            access_ttl_ms=access_ttl_ms, grace_ms=self._terms.grace_ms,
+            access_ttl_ms=terms.access_ttl_ms, grace_ms=terms.grace_ms, max_live_tokens=terms.max_live_tokens,
             source=caller.source, audience=audience,
         )
         if refreshed.outcome is RefreshOutcome.ROTATED:

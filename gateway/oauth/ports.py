@@ -15,6 +15,9 @@ from gateway.oauth.records import AccessToken, Account, Chain, Client, Code, Con
 from gateway.oauth.signing_keys import Ring
 from gateway.oauth.tokens import AccessRef, CodeRef, InitialRef, RefreshRef, SecretRef
 
+MAX_LIVE_TOKENS = 250_000
+"""Access tokens of a client that have not expired, unless something else is said."""
+
 
 class ClientStore(Protocol):
     """Accounts, clients and their credentials."""
@@ -85,8 +88,8 @@ class ClientStore(Protocol):
         self, client_id: str, *, enabled: bool | None = None, scopes: frozenset[str] | None = None,
         permissions: frozenset[str] | None = None, grants: frozenset[str] | None = None,
         redirect_uris: tuple[str, ...] | None = None, name: str | None = None, access_ttl_ms: int | None = None,
-        refresh_ttl_ms: int | None = None, max_live_chains: int | None = None, access_token_format: str | None = None,
-        end_tokens: bool = False,
+        refresh_ttl_ms: int | None = None, max_live_chains: int | None = None, max_live_tokens: int | None = None,
+        access_token_format: str | None = None, end_tokens: bool = False,
     ) -> Client | None:
         """Change what is given, atomically; ``end_tokens`` raises the epoch.  The client as it is now, or None."""
 
@@ -226,18 +229,21 @@ class TokenStore(Protocol):
     async def issue(
         self, client: Client, client_key: str, tokens: NewTokens, scopes: frozenset[str], *,
         access_ttl_ms: int, refresh_ttl_ms: int, max_live_chains: int, source: bytes = b"",
-        audience: frozenset[str] = frozenset(),
+        audience: frozenset[str] = frozenset(), max_live_tokens: int = MAX_LIVE_TOKENS,
     ) -> Issued:
         """
         Store a new access token and, where ``tokens.refresh`` is given, its chain; note the use of the credential.
 
         A chain over ``max_live_chains`` takes the refresh token from the client's oldest one, never its access tokens.
+
+        Raises:
+            TooManyRequests: ``max_live_tokens`` access tokens of the client have not expired; so with the two below.
         """
 
     async def refresh(
         self, client_id: str, client_key: str, presented: RefreshRef, tokens: NewTokens, scopes: frozenset[str] | None, *,
         access_ttl_ms: int, grace_ms: int, source: bytes = b"",
-        audience: frozenset[str] = frozenset(),
+        audience: frozenset[str] = frozenset(), max_live_tokens: int = MAX_LIVE_TOKENS,
     ) -> Refreshed:
         """
         Present a refresh token: one script decides, rotates and keeps or discards the minted successor.
@@ -323,7 +329,7 @@ class AuthorizationStore(Protocol):
     async def redeem(
         self, ref: CodeRef, code: Code, client_key: str, tokens: NewTokens, *, sound: bool, refresh: bool,
         access_ttl_ms: int, idle_ms: int, longest_ms: int, max_live_chains: int, source: bytes = b"",
-        audience: frozenset[str] = frozenset(),
+        audience: frozenset[str] = frozenset(), max_live_tokens: int = MAX_LIVE_TOKENS,
     ) -> Redeemed:
         """
         Exchange a code, once: one script decides.

@@ -49,6 +49,8 @@ class Client:
     """Longest life of its chains; 0: as configured."""
     max_live_chains: int = 0
     """Chains that it may have at once; 0: as configured."""
+    max_live_tokens: int = 0
+    """Access tokens that it may have at once; 0: as configured."""
     access_token_format: str = ""
     """``opaque`` or ``jwt``; empty: as configured."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.oauth.ports import NewTokens, Redeemed, RedeemOutcome
+from gateway.oauth.ports import MAX_LIVE_TOKENS, NewTokens, Redeemed, RedeemOutcome
 from gateway.oauth.records import Account, Code, Consent
 from gateway.oauth.tokens import CodeRef, is_client_id, raw
 from gateway.store import codec
@@ -12,6 +12,7 @@ from gateway.store.caller import Caller
 from gateway.store.keys import Keys
 from gateway.store.resp import Word
 from gateway.store.script import Script, answering
+from gateway.store.tokens import too_many
 
 USED_KEPT_MS = 600_000
 """A used code is remembered that long, so that its second use ends what the first one got."""
@@ -45,7 +46,7 @@ class RedisAuthorizations:
     async def redeem(
         self, ref: CodeRef, code: Code, client_key: str, tokens: NewTokens, *, sound: bool, refresh: bool,
         access_ttl_ms: int, idle_ms: int, longest_ms: int, max_live_chains: int, source: bytes = b"",
-        audience: frozenset[str] = frozenset(),
+        audience: frozenset[str] = frozenset(), max_live_tokens: int = MAX_LIVE_TOKENS,
     ) -> Redeemed:  # fmt: skip
         """
         Exchange a code, once: one script decides.
@@ -60,14 +61,16 @@ class RedisAuthorizations:
         keys = [
             at.client(client_id), at.credential(client_key), at.last_used(client_key), at.code(ref),
             at.consent(client_id, code.subject), at.token(tokens.access), at.chain(chain.partition, chain.chain_id),
-            at.live_chains(client_id),
+            at.live_chains(client_id), at.live_tokens(client_id),
         ]  # fmt: skip
         args: list[Word] = [
             client_key, int(sound), tokens.access.digest, access_ttl_ms, raw(chain.chain_id), chain.digest if refresh else b"",
             idle_ms, longest_ms, max_live_chains, at.chains(ref.partition), at.tokens(ref.partition), USED_KEPT_MS,
-            source, codec.join(audience),
+            source, codec.join(audience), max_live_tokens,
         ]  # fmt: skip
         answer = await _REDEEM_CODE(self._caller, keys, args)
+        if answer[0] == b"full":
+            raise too_many(answer[1])
         outcome = RedeemOutcome(answer[0].decode("ascii"))
         if outcome is not RedeemOutcome.ISSUED:
             return Redeemed(outcome)

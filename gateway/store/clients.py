@@ -196,7 +196,10 @@ class RedisClients:
         """Delete a client and its credentials: all its tokens are dead at once.  False when there was none."""
         if not is_client_id(client_id):
             return False
-        keys = [self._keys.client(client_id), self._keys.live_chains(client_id), self._keys.registration(client_id)]
+        keys = [
+            self._keys.client(client_id), self._keys.live_chains(client_id), self._keys.registration(client_id),
+            self._keys.live_tokens(client_id),
+        ]  # fmt: skip
         at, partition = self._keys, client_id[4:7]
         prefixes: list[Word] = [at.credentials(partition), at.last_uses(partition), at.secrets(partition)]
         deleted = _done(await _DELETE_CLIENT(self._caller, keys, prefixes))
@@ -209,8 +212,8 @@ class RedisClients:
         self, client_id: str, *, enabled: bool | None = None, scopes: frozenset[str] | None = None,
         permissions: frozenset[str] | None = None, grants: frozenset[str] | None = None,
         redirect_uris: tuple[str, ...] | None = None, name: str | None = None, access_ttl_ms: int | None = None,
-        refresh_ttl_ms: int | None = None, max_live_chains: int | None = None, access_token_format: str | None = None,
-        end_tokens: bool = False,
+        refresh_ttl_ms: int | None = None, max_live_chains: int | None = None, max_live_tokens: int | None = None,
+        access_token_format: str | None = None, end_tokens: bool = False,
     ) -> Client | None:  # fmt: skip
         """Change what is given, atomically; ``end_tokens`` raises the epoch.  The client as it is now, or None."""
         if not is_client_id(client_id):
@@ -218,7 +221,7 @@ class RedisClients:
         given = {
             "enabled": enabled, "scopes": scopes, "permissions": permissions, "grants": grants, "redirect_uris": redirect_uris,
             "name": name, "access_ttl_ms": access_ttl_ms, "refresh_ttl_ms": refresh_ttl_ms, "max_live_chains": max_live_chains,
-            "access_token_format": access_token_format,
+            "max_live_tokens": max_live_tokens, "access_token_format": access_token_format,
         }  # fmt: skip
         changes = codec.encode_changes({name: value for name, value in given.items() if value is not None})
         value = await _CHANGE_CLIENT(self._caller, [self._keys.client(client_id)], [changes, int(end_tokens)])

@@ -111,6 +111,7 @@ def decode_client(value: bytes) -> Client:
             access_ttl_ms=_number(fields.get(b"A", 0)),
             refresh_ttl_ms=_number(fields.get(b"R", 0)),
             max_live_chains=_number(fields.get(b"M", 0)),
+            max_live_tokens=_number(fields.get(b"L", 0)),
             access_token_format=str(fields.get(b"f", b""), "ascii"),
         )
     except _BROKEN:
@@ -344,13 +345,13 @@ def decode_consent(value: bytes, client_id: str, subject: str) -> Consent:
 
 _LETTERS = {
     "enabled": "n", "scopes": "s", "permissions": "p", "grants": "o", "redirect_uris": "u", "name": "N", "access_ttl_ms": "A",
-    "refresh_ttl_ms": "R", "max_live_chains": "M", "access_token_format": "f",
+    "refresh_ttl_ms": "R", "max_live_chains": "M", "max_live_tokens": "L", "access_token_format": "f",
 }  # fmt: skip
 """What of a client can be changed."""
 
 
 def _limits(client: Client) -> tuple[tuple[str, int], ...]:
-    return ("A", client.access_ttl_ms), ("R", client.refresh_ttl_ms), ("M", client.max_live_chains)
+    return ("A", client.access_ttl_ms), ("R", client.refresh_ttl_ms), ("M", client.max_live_chains), ("L", client.max_live_tokens)
 
 
 def encode_ring(ring: Ring) -> bytes:

@@ -18,6 +18,7 @@ Whatever one script touches carries the same Redis Cluster hash tag, in braces: 
     gw:cx:{ppp}:<client_id>:<sub>   the live chains that rest on it, a sorted set by expiry
     gw:cn:{username}          client ids that an account gave a consent to, with the time
     gw:rs                     client ids that registered themselves, a sorted set by when they vanish unless used
+    gw:lt:{ppp}:<client_id>   how many access tokens of a client have not expired
     gw:jk                     the keys that sign JWT access tokens
     gw:pd                     client ids that wait for the operator, a sorted set by time
 
@@ -97,6 +98,10 @@ class Keys:
     def live_chains(self, client_id: str) -> bytes:
         """The index of a client's chains that can still be refreshed."""
         return _of(self._prefix, "cx", client_id)
+
+    def live_tokens(self, client_id: str) -> bytes:
+        """How many access tokens of a client have not expired."""
+        return _of(self._prefix, "lt", client_id)
 
     def live_chains_short(self, partition: str) -> bytes:
         """What those of a partition begin with, up to what a chain's record keeps of a client id."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hmac import compare_digest
 
-from gateway.oauth.ports import Issued, NewTokens, Refreshed, RefreshOutcome
+from gateway.errors import TooManyRequests
+from gateway.oauth.ports import MAX_LIVE_TOKENS, Issued, NewTokens, Refreshed, RefreshOutcome
 from gateway.oauth.records import AccessToken, Chain, Client
 from gateway.oauth.tokens import AccessRef, RefreshRef, is_chain_id, is_client_id, raw, text
 from gateway.store import codec
@@ -23,6 +24,11 @@ _REVOKE_ACCESS = Script("revoke_access")
 _REVOKE_CHAIN = Script("revoke_chain")
 
 
+def too_many(wait_ms: int) -> TooManyRequests:
+    """The refusal of a client that has as many live access tokens as it may."""
+    return TooManyRequests("The client has too many live access tokens", retry_after=-(-wait_ms // 1000), reason="live_tokens")
+
+
 class RedisTokens:
     """Everything raises `StoreUnavailable` when the store does not answer, refuses, or holds a corrupt record."""
 
@@ -33,7 +39,7 @@ class RedisTokens:
     async def issue(
         self, client: Client, client_key: str, tokens: NewTokens, scopes: frozenset[str], *,
         access_ttl_ms: int, refresh_ttl_ms: int, max_live_chains: int, source: bytes = b"",
-        audience: frozenset[str] = frozenset(),
+        audience: frozenset[str] = frozenset(), max_live_tokens: int = MAX_LIVE_TOKENS,
     ) -> Issued:  # fmt: skip
         """
         Store a new access token and, where ``tokens.refresh`` is given, its chain.
@@ -42,19 +48,23 @@ class RedisTokens:
         """
         access, refresh, at = tokens.access, tokens.refresh, self._keys
         keys = [at.client(client.client_id), at.credential(client_key), at.token(access), at.last_used(client_key)]
+        keys.append(at.live_tokens(client.client_id))
         args: list[Word] = [client_key, codec.join(scopes), access.digest, access_ttl_ms]
         if refresh is None:
             args += ["", b"", 0, 0, b""]
         else:
             keys += [at.chain(refresh.partition, refresh.chain_id), at.live_chains(client.client_id)]
             args += [raw(refresh.chain_id), refresh.digest, refresh_ttl_ms, max_live_chains, at.chains(refresh.partition)]
-        args += [source, codec.join(audience)]
-        return Issued(await _ISSUE(self._caller, keys, args))
+        args += [source, codec.join(audience), max_live_tokens]
+        answer: int = await _ISSUE(self._caller, keys, args)
+        if answer < 0:
+            raise too_many(-answer)
+        return Issued(answer)
 
     async def refresh(
         self, client_id: str, client_key: str, presented: RefreshRef, tokens: NewTokens, scopes: frozenset[str] | None, *,
         access_ttl_ms: int, grace_ms: int, source: bytes = b"",
-        audience: frozenset[str] = frozenset(),
+        audience: frozenset[str] = frozenset(), max_live_tokens: int = MAX_LIVE_TOKENS,
     ) -> Refreshed:  # fmt: skip
         """
         Present a refresh token: one script decides, rotates and keeps or discards the minted successor.
@@ -72,14 +82,17 @@ class RedisTokens:
             [
                 at.client(client_id), at.credential(client_key), at.last_used(client_key),
                 at.chain(presented.partition, presented.chain_id), at.live_chains(client_id), at.token(tokens.access),
+                at.live_tokens(client_id),
             ],
             [
                 codec.shorten(client_id), client_key, raw(presented.chain_id), presented.digest, tokens.refresh.digest,
                 tokens.access.digest, tokens.sealed, codec.join(scopes or frozenset()), int(scopes is not None),
                 access_ttl_ms, grace_ms, at.tokens(presented.partition), source,
-                codec.join(audience),
+                codec.join(audience), max_live_tokens,
             ],
         )  # fmt: skip
+        if answer[0] == b"full":
+            raise too_many(answer[1])
         outcome = RefreshOutcome(answer[0].decode("ascii"))
         granted = frozenset(answer[1].decode("ascii").split()) if len(answer) > 1 else frozenset()
         if outcome is RefreshOutcome.REPEATED:

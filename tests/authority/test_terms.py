@@ -49,6 +49,31 @@ async def test_max_live_chains_of_a_client(house: House) -> None:
     assert (await house.refresh(other, kept[0]["refresh_token"]))[0] == 200
 
 
+async def test_max_live_tokens_of_a_client_or_of_all(house_with: MakeHouse) -> None:
+    """G05, memory: 429 until one has expired; nothing that is refused is spent, and others are not touched."""
+    house = await house_with(max_live_tokens=3)
+    client, other = await house.client(), await house.client()
+    first = await house.token(client)
+    await pass_time(house.redis, 600_000)
+    tokens = [first] + [await house.token(client) for _ in range(2)]
+    for _ in range(2):
+        refused = await house.post("token", by(client), grant_type="client_credentials")
+        assert (refused.status, (await refused.json())["error"]) == (429, "temporarily_unavailable")
+        assert 3000 <= int(refused.headers["Retry-After"]) <= 3000 + 3600 / 16
+    status, document = await house.refresh(client, first["refresh_token"])
+    assert (status, document["error"]) == (429, "temporarily_unavailable")
+    assert [await house.is_active(client, token["access_token"]) for token in tokens] == [True] * 3
+    await house.token(other)
+    await pass_time(house.redis, 3_600_000 + 3_600_000 // 16)
+    assert (await house.refresh(client, first["refresh_token"]))[0] == 200, "it was refused, not spent"
+    assert house.count("gateway_token_refusals_total", 'error="temporarily_unavailable"') == 3
+
+    await house.clients.change_client(other.client_id, max_live_tokens=1)
+    assert (await house.post("token", by(other), grant_type="client_credentials")).status == 200
+    assert (await house.post("token", by(other), grant_type="client_credentials")).status == 429
+    assert (await show(house, other))["max_live_tokens"] == 1
+
+
 async def test_what_is_as_configured_is_not_shown(house: House) -> None:
     client = await house.client()
     assert (await show(house, client)).keys() == {"client_id", "enabled", "scope", "created", "keys"}

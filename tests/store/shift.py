@@ -31,6 +31,11 @@ async def pass_time(redis: Redis, milliseconds: int) -> None:
         elif kind == b"lu":
             at, _, marks = (await redis.get(key)).partition(b" ")
             await redis.set(key, b"%d %b" % (int(at) - milliseconds, marks), keepttl=True)
+        elif kind == b"lt":
+            for name, number in (await redis.hgetall(key)).items():
+                if name != b"n":
+                    await redis.hdel(key, name)
+                    await redis.hset(key, str(int(name) - milliseconds), number)
         elif kind == b"jk":
             found = msgpack.unpackb(await redis.get(key), raw=True)
             ring = [[*fields[:3], fields[3] - milliseconds, fields[4]] for fields in found]

@@ -144,12 +144,14 @@ def a_successor(presented: RefreshRef) -> NewTokens:
 async def issue(
     stores: Stores, client: Registered, pair: NewTokens | None = None, *, scopes: frozenset[str] = frozenset(),
     access_ttl_ms: int = HOUR, refresh_ttl_ms: int = DAY, max_live_chains: int = 1000, client_key: str = "",
+    max_live_tokens: int = 1000,
 ) -> NewTokens:  # fmt: skip
     """Issue a pair and say that it worked."""
     pair = pair or a_pair(client)
     assert await stores.tokens.issue(
         client.client, client_key or client.key, pair, scopes,
         access_ttl_ms=access_ttl_ms, refresh_ttl_ms=refresh_ttl_ms, max_live_chains=max_live_chains,
+        max_live_tokens=max_live_tokens,
     )  # fmt: skip
     return pair
 

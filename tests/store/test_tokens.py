@@ -10,6 +10,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from gateway.errors import TooManyRequests
 from gateway.oauth.ports import Issued, NewTokens, RefreshOutcome
 from gateway.oauth.tokens import AccessRef, RefreshRef, SecretRef, raw
 from gateway.store.keys import Keys
@@ -544,3 +545,30 @@ async def test_a_chain_is_ended_by_its_id_by_its_client_alone(stores: Stores) ->
     assert not await stores.tokens.revoke_chain(me.id, chain_id)
     assert not await lives(stores, pair.access)
     assert await stores.tokens.find_chains(me.id, at_most=9) == []
+
+
+async def test_live_access_tokens_are_counted_by_when_they_expire(stores: Stores) -> None:
+    """Whoever gives them; the count takes little room, and goes with the last of them or with its client."""
+    client = await register(stores)
+    key = KEYS.live_tokens(client.id)
+    for ttl in (HOUR, HOUR + 1, 2 * HOUR, 500):
+        await issue(stores, client, access_ttl_ms=ttl)
+    assert await stores.redis.hget(key, "n") == b"4"
+    assert HOUR < await stores.redis.pttl(key) <= 2 * HOUR + 2 * HOUR // 16
+    await pass_time(stores.redis, HOUR + HOUR // 8)
+    with pytest.raises(TooManyRequests) as caught:
+        await issue(stores, client, max_live_tokens=1)
+    assert 0 < int(dict(caught.value.headers)["Retry-After"]) <= 3600
+    await issue(stores, client, max_live_tokens=2)
+    assert await stores.redis.hget(key, "n") == b"2"
+    assert await stores.redis.hlen(key) == 3
+    await stores.clients.delete_client(client.id)
+    assert not await stores.redis.exists(key)
+
+
+async def test_of_many_at_once_no_more_are_issued_than_may_live(stores: Stores) -> None:
+    """One script counts and stores."""
+    client = await register(stores)
+    given = await asyncio.gather(*(issue(stores, client, max_live_tokens=5) for _ in range(20)), return_exceptions=True)
+    assert sum(isinstance(answer, TooManyRequests) for answer in given) == 15
+    assert len(await stores.redis.keys("gw:at:*")) == 5

@@ -3,7 +3,8 @@
 -- Fields of the packed records (gateway/store/codec.py):
 --   client      c id, a account, n enabled (1; 0 no; 2 pending), s scopes, p permissions, e epoch, k keys, r retired with
 --               its tokens, g retired without, i issued, o grant types ("" or absent: all), u redirect URIs (absent: none), m 1 for a public one,
---               N name, A and R life of its access tokens and chains (ms), M most live chains (absent or 0: as configured),
+--               N name, A and R life of its access tokens and chains (ms), M and L most live chains and access tokens
+--               (absent or 0: as configured),
 --               f format of its access tokens (absent or "": as configured)
 --   credential  c client id, k client key, d digest, i issued, x expires (0 never), j public key (a JWK, in place of a secret)
 --   token       c client id*, k client key*, h chain id ("" none), s scopes, e epoch, i issued, x expires,
@@ -104,6 +105,36 @@ end
 -- What tokens and chains keep of an id.
 local function short(id)
   return string.sub(id, 8)
+end
+
+-- Count a new access token of a client, or say how long it must wait (ms) because `most` that were issued have not expired: those
+-- that were ended early count until they would have.  A hash: n how many, and by a time (ms) how many have expired by then, in
+-- steps of a sixteenth of their life.  What has expired is taken off only when there seem to be too many.
+local function count_token(key, now, ttl, most)
+  local step = math.max(math.ceil(ttl / 16), 1000)
+  local till = math.ceil((now + ttl) / step) * step
+  local count = redis.call("HINCRBY", key, "n", 1)
+  if count > most then
+    local fields, soonest = redis.call("HGETALL", key), math.huge
+    for i = 1, #fields, 2 do
+      local time = tonumber(fields[i])
+      if time and time <= now then
+        redis.call("HDEL", key, fields[i])
+        count = count - tonumber(fields[i + 1])
+      elseif time then
+        soonest = math.min(soonest, time)
+      end
+    end
+    redis.call("HSET", key, "n", count > most and count - 1 or count)
+    if count > most then
+      return soonest - now
+    end
+  end
+  redis.call("HINCRBY", key, string.format("%.0f", till), 1)
+  if redis.call("PTTL", key) < till - now then
+    redis.call("PEXPIREAT", key, till)
+  end
+  return nil
 end
 
 local function store_token(key, client, client_key, chain_id, scopes, now, ttl, subject, resources)

@@ -2,15 +2,15 @@
 --
 -- KEYS[1]  client           KEYS[4]  code             KEYS[7]  chain
 -- KEYS[2]  credential       KEYS[5]  consent          KEYS[8]  index of the client's live chains (the subject is appended)
--- KEYS[3]  last use         KEYS[6]  access token
+-- KEYS[3]  last use         KEYS[6]  access token     KEYS[9]  count of the client's access tokens
 -- ARGV     1 client key, 2 whether redirect URI and verifier are right ("1" / "0"), 3 access digest, 4 access ttl (ms, > 0),
 --          5 chain id, 6 refresh digest ("" for none), 7 how long the chain may lie idle (ms), 8 its longest life (ms),
 --          9 most live chains of this client and account (> 0), 10 chain prefix, 11 token prefix,
 --          12 how long a used code is remembered (ms), 13 mark of the source,
---          14 resources of the access token, by spaces ("": those of the code)
+--          14 resources of the access token, by spaces ("": those of the code), 15 most live access tokens (> 0)
 --
 -- Touches the chains and access tokens under the prefixes too (same hash tag).
--- Returns {"issued", scopes, 1 or 2 (the client is not kept for ever yet)}, {"burned"}, {"replayed"} or {"unknown"}; the last
+-- Returns {"full", ms to wait} (too many access tokens; the code stays good), {"issued", scopes, 1 or 2 (the client is not kept for ever yet)}, {"burned"}, {"replayed"} or {"unknown"}; the last
 -- one changes nothing: a stranger may neither use nor burn a code.
 local client_key, chain_id = ARGV[1], ARGV[5]
 local access_ttl, idle, longest = tonumber(ARGV[4]), tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -35,6 +35,11 @@ end
 local consent = read("consent", KEYS[5])
 if not consent or consent.e ~= code.g or code.e < client.e then
   return { "unknown" }
+end
+
+local wait = count_token(KEYS[9], now, access_ttl, tonumber(ARGV[15]))
+if wait then
+  return { "full", wait }
 end
 
 code.h = chain_id

@@ -3,14 +3,15 @@
 -- KEYS[1]  client           KEYS[4]  chain
 -- KEYS[2]  credential       KEYS[5]  index of the client's live chains
 -- KEYS[3]  last use         KEYS[6]  the new access token
+--                           KEYS[7]  count of the client's access tokens
 -- ARGV     1 client id (short), 2 client key, 3 chain id, 4 digest presented, 5 digest of the successor, 6 new access digest,
 --          7 sealed successor, 8 scopes asked for, 9 whether any were ("1" / "0"), 10 access ttl (ms, > 0),
 --          11 grace (ms, 0 for none), 12 token prefix, 13 mark of the source,
---          14 resources asked for, by spaces ("": those of the chain)
+--          14 resources asked for, by spaces ("": those of the chain), 15 most live access tokens (> 0)
 --
 -- Touches the chain's access tokens under the prefix too (same hash tag).
 -- Returns {"rotated", scopes}, {"repeated", scopes, ms that the access token has left, sealed successor},
--- {"widened"} or {"misdirected"} (scopes or resources beyond the chain's), {"replayed"} or {"unknown"}; only the first and "replayed" change anything but the last use.
+-- {"full", ms to wait} (too many access tokens), {"widened"} or {"misdirected"} (scopes or resources beyond the chain's), {"replayed"} or {"unknown"}; only the first and "replayed" change anything but the last use.
 local client_key, chain_id, presented = ARGV[2], ARGV[3], ARGV[4]
 local access_ttl, grace = tonumber(ARGV[10]), tonumber(ARGV[11])
 local now = now_ms()
@@ -38,6 +39,10 @@ if presented == chain.d then
   end
   if chain.w and not within(resources, chain.w) then
     return { "misdirected" }
+  end
+  local wait = count_token(KEYS[7], now, access_ttl, tonumber(ARGV[15]))
+  if wait then
+    return { "full", wait }
   end
   store_token(KEYS[6], client, client_key, chain_id, asked, now, access_ttl, chain.u, resources)
   store_last_use(KEYS[3], now, ARGV[13])
