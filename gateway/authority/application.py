@@ -243,6 +243,7 @@ def _add_clients(app: web.Application, parts: _Parts) -> None:
     keys = KeysEndpoint(parts.prefix, parts.enrolment, parts.ownership, parts.key_acts)
     app.router.add_get(f"{path}/{{client_id}}/keys", keys.list)
     app.router.add_post(f"{path}/{{client_id}}/keys", keys.add)
+    app.router.add_patch(f"{path}/{{client_id}}/keys/{{client_key}}", keys.expire)
     app.router.add_delete(f"{path}/{{client_id}}/keys/{{client_key}}", keys.retire)
 
 

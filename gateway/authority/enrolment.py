@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.authority.admission import Probation
 from gateway.authority.hasher import Hasher
 from gateway.errors import Conflict, NotFound, StoreUnavailable
 from gateway.oauth.ports import ClientStore
-from gateway.oauth.records import Account, Client, Registration
+from gateway.oauth.records import Account, Client, Credential, Registration
 from gateway.oauth.secrets import KEY_ENTROPY, IssuedKey, hold_key, mint_key
 from gateway.oauth.tokens import (
     ENTROPY,
@@ -156,9 +156,9 @@ class Enrolment:
         await self._keep(client)
         return issued, token
 
-    async def add_key(self, client_id: str) -> IssuedKey:
+    async def add_key(self, client_id: str, *, after_ms: int = 0) -> IssuedKey:
         """
-        Make another credential of a client.
+        Make another credential of a client, which ends by itself after that time (0: never).
 
         Raises:
             Conflict: If it has `MAX_KEYS`, or retired too many of late.
@@ -169,13 +169,12 @@ class Enrolment:
         if partition is None:
             raise NotFound
         issued, credential = mint_key(client_id, partition, self._entropy(KEY_ENTROPY), now_ms=0)
-        if not await self._clients.add_credential(credential, at_most=MAX_KEYS):
-            raise Conflict(_TOO_MANY_KEYS)
+        await self._add(credential, after_ms)
         return issued
 
-    async def add_public_key(self, client_id: str, jwk: bytes) -> str:
+    async def add_public_key(self, client_id: str, jwk: bytes, *, after_ms: int = 0) -> str:
         """
-        Make a public key another credential of a client; returns its client_key.
+        Make a public key another credential of a client, for that time (0: for ever); returns its client_key.
 
         Raises:
             Conflict: If it has `MAX_KEYS`, or retired too many of late.
@@ -186,9 +185,14 @@ class Enrolment:
         if partition is None:
             raise NotFound
         credential = hold_key(client_id, partition, jwk, self._entropy(ID_ENTROPY), now_ms=0)
+        await self._add(credential, after_ms)
+        return credential.client_key
+
+    async def _add(self, credential: Credential, after_ms: int) -> None:
+        if after_ms:
+            credential = replace(credential, expires_at=await self._clients.now_ms() + after_ms)
         if not await self._clients.add_credential(credential, at_most=MAX_KEYS):
             raise Conflict(_TOO_MANY_KEYS)
-        return credential.client_key
 
     async def _create(
         self, account: str, scopes: frozenset[str], permissions: frozenset[str], grants: frozenset[str] = _NONE,

@@ -79,10 +79,10 @@ class Holdings:
         """The live keys of a client, oldest first, each with its last use and when it retires by itself (ms; 0: never)."""
         return await self._keys.list(client.client_id)
 
-    async def add_key(self, request: web.Request, account: Account, client_id: str) -> IssuedKey:
-        """Add a key; raises as `KeyActs.add`."""
+    async def add_key(self, request: web.Request, account: Account, client_id: str, *, after_ms: int) -> IssuedKey:
+        """Add a key, which expires after that time (0: never); raises as `KeyActs.add`."""
         _owner(account).check(client_id)
-        return await self._keys.add(request, client_id, by=_BY)
+        return await self._keys.add(request, client_id, after_ms=after_ms, by=_BY)
 
     async def retire_key(
         self, request: web.Request, account: Account, client_id: str, client_key: str, *, end_tokens: bool

@@ -7,7 +7,7 @@ import logging
 from aiohttp import hdrs, web
 
 from gateway.authority.answers import answer, answer_created, answer_empty
-from gateway.authority.body import read_optional_json_bytes
+from gateway.authority.body import read_json_bytes, read_optional_json_bytes
 from gateway.authority.enrolment import Enrolment
 from gateway.authority.identify import IdleKeys
 from gateway.authority.owner import Ownership
@@ -17,7 +17,7 @@ from gateway.oauth.assertions import read_public_key
 from gateway.oauth.ports import ClientStore
 from gateway.oauth.records import Credential, Use
 from gateway.oauth.registration import read_object
-from gateway.oauth.secrets import IssuedKey, retires_at
+from gateway.oauth.secrets import IssuedKey, read_expiry, retires_at
 
 _log = logging.getLogger("gateway.authority")
 
@@ -67,13 +67,14 @@ class KeyActs:
         if client is not None and client.public:
             raise Conflict("A client that can't keep a secret has no keys to add")
 
-    async def add(self, request: web.Request, client_id: str, *, by: str) -> IssuedKey:
+    async def add(self, request: web.Request, client_id: str, *, after_ms: int = 0, by: str) -> IssuedKey:
         """
         Add a key with a secret.
 
         Args:
             request: In whose course.
             client_id: Whose.
+            after_ms: When it expires; 0: never.
             by: Who did it, for the log: a client_key, a session, or empty for a password.
 
         Raises:
@@ -81,9 +82,23 @@ class KeyActs:
             StoreUnavailable: If the store does not answer.
         """
         await self.refuse_public(client_id)
-        issued = await self._enrolment.add_key(client_id)
+        issued = await self._enrolment.add_key(client_id, after_ms=after_ms)
         _log.info("key.added", extra=facts(request, client_id=client_id, client_key=issued.client_key, by=by))
         return issued
+
+    async def expire(self, request: web.Request, client_id: str, client_key: str, *, after_ms: int, by: str) -> None:
+        """
+        Have a key end by itself ``after_ms`` from now; 0: never.
+
+        Raises:
+            NotFound: The client has no such key.
+            StoreUnavailable: If the store does not answer.
+        """
+        changed = await self._clients.expire_credential(client_id, client_key, after_ms=after_ms)
+        if changed is None:
+            raise NotFound("There is no such key")
+        expires = changed.expires_at // 1000
+        _log.info("key.expires", extra=facts(request, client_id=client_id, client_key=client_key, expires=expires, by=by))
 
     async def retire(self, request: web.Request, client_id: str, client_key: str, *, end_tokens: bool, by: str) -> None:
         """
@@ -111,31 +126,39 @@ class KeysEndpoint:
     async def list(self, request: web.Request) -> web.Response:
         """Answer the live keys, oldest first; times in whole seconds since 1970, null for never; no secrets."""
         _, client_id = await self._ownership.owner_of(request)
-        return answer({"keys": [
-            {
-                "client_key": credential.client_key,
-                "created": credential.issued_at // 1000,
-                "last_used": use.at_ms // 1000 or None,
-                "sources": use.sources,
-                "expires": credential.expires_at // 1000 or None,
-                "retires": retires // 1000 or None,
-            }
-            for credential, use, retires in await self._acts.list(client_id)
-        ]})  # fmt: skip
+        return answer({"keys": [_described(*listed) for listed in await self._acts.list(client_id)]})
 
     async def add(self, request: web.Request) -> web.Response:
-        """Add a key; its secret is shown in this answer only.  With ``{"jwk": …}`` it is a public key, and there is no secret."""
-        jwk = _read_jwk(await read_optional_json_bytes(request))
+        """
+        Add a key; its secret is shown in this answer only.
+
+        With ``{"jwk": …}`` it is a public key, and there is no secret; with ``{"expires_in": seconds}`` it ends by itself.
+        """
+        jwk, after_ms = _read_new_key(await read_optional_json_bytes(request))
         owner, client_id = await self._ownership.owner_of(request)
         await self._acts.refuse_public(client_id)
         if jwk is not None:
-            client_key = await self._enrolment.add_public_key(client_id, jwk)
+            client_key = await self._enrolment.add_public_key(client_id, jwk, after_ms=after_ms)
             _log.info("key.added", extra=facts(request, client_id=client_id, client_key=client_key, by=owner.by, public_key=1))
             location = f"{self._prefix}/clients/{client_id}/keys/{client_key}"
             document = {"client_id": client_id, "client_key": client_key}
             return answer(document, status=201, headers=((hdrs.LOCATION, location),))
-        issued = await self._acts.add(request, client_id, by=owner.by)
+        issued = await self._acts.add(request, client_id, after_ms=after_ms, by=owner.by)
         return answer_created(issued, f"{self._prefix}/clients/{client_id}/keys/{issued.client_key}")
+
+    async def expire(self, request: web.Request) -> web.Response:
+        """Say when a key ends by itself, ``{"expires_in": seconds}``, or with null that it does not; answer it as listed."""
+        owner, client_id = await self._ownership.owner_of(request)
+        found = read_object(await read_json_bytes(request), frozenset({"expires_in"}))
+        if "expires_in" not in found:
+            raise InvalidInput("expires_in is missing")
+        after_ms = read_expiry(found["expires_in"])
+        client_key = request.match_info["client_key"]
+        await self._acts.expire(request, client_id, client_key, after_ms=after_ms, by=owner.by)
+        for listed in await self._acts.list(client_id):
+            if listed[0].client_key == client_key:
+                return answer(_described(*listed))
+        raise NotFound("There is no such key")
 
     async def retire(self, request: web.Request) -> web.Response:
         """Retire a key: no new tokens; with ``?tokens=revoke`` what was issued with it ends too."""
@@ -146,13 +169,26 @@ class KeysEndpoint:
         return answer_empty(204)
 
 
-def _read_jwk(body: bytes) -> bytes | None:
-    """The public key that a request brings; None when it has nothing to say."""
-    found = read_object(body, frozenset({"jwk"})) if body.strip() else {}
+def _described(credential: Credential, use: Use, retires: int) -> dict[str, object]:
+    """A key; never its secret."""
+    return {
+        "client_key": credential.client_key,
+        "created": credential.issued_at // 1000,
+        "last_used": use.at_ms // 1000 or None,
+        "sources": use.sources,
+        "expires": credential.expires_at // 1000 or None,
+        "retires": retires // 1000 or None,
+    }
+
+
+def _read_new_key(body: bytes) -> tuple[bytes | None, int]:
+    """The public key that a request brings, None when it has none, and after how many ms the key expires (0: never)."""
+    found = read_object(body, frozenset({"jwk", "expires_in"})) if body.strip() else {}
+    after_ms = read_expiry(found.get("expires_in"))
     if "jwk" not in found:
-        return None
+        return None, after_ms
     try:
-        return read_public_key(found["jwk"])
+        return read_public_key(found["jwk"]), after_ms
     except ValueError as error:
         raise InvalidInput(f"jwk: {error}") from None
 

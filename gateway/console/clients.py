@@ -15,6 +15,9 @@ from gateway.errors import InvalidInput
 from gateway.oauth.records import Account, Client
 from gateway.oauth.secrets import IssuedKey
 
+LIVES = ("", "1", "7", "30", "90", "365")
+"""Days after which a new key may expire; empty: never."""
+
 
 class ClientsPage:
     """What an account does with its clients.  A secret stands in the answer to the form that made it, and nowhere else (G10)."""
@@ -69,12 +72,16 @@ class ClientsPage:
         return see_other(f"{request.app[ROOM].places.account}?done=client")
 
     async def add_key(self, request: web.Request) -> web.Response:
-        """Add a key to a client."""
+        """Add a key to a client; with ``days`` one that expires."""
         asked = await csrf.signed_form(request, self._desk)
         if asked is None:
             return people.to_sign_in(request)
         account, form = asked
-        issued = await self._desk.holdings.add_key(request, account, form.get("client_id", ""))
+        days = form.get("days", "")
+        if days not in LIVES:
+            raise InvalidInput(f"days is empty, or {', '.join(LIVES[1:])}")
+        after_ms = int(days or 0) * 24 * 3_600_000
+        issued = await self._desk.holdings.add_key(request, account, form.get("client_id", ""), after_ms=after_ms)
         return self._created(request, account, issued)
 
     async def retire_key(self, request: web.Request) -> web.Response:
@@ -116,6 +123,7 @@ class ClientsPage:
         return render(
             request, "client.html", status=status, csrf=csrf.token(request), account=account, client=client,
             keys=await holdings.keys(client), chains=await holdings.chains(client), fault=fault,
+            lives=LIVES,
         )  # fmt: skip
 
     def _created(self, request: web.Request, account: Account, issued: IssuedKey) -> web.Response:

@@ -100,8 +100,8 @@ class Holdings(Protocol):
     async def keys(self, client: Client) -> list[tuple[Credential, Use, int]]:
         """The live keys of a client, oldest first, each with its last use and when it retires by itself (ms; 0: never)."""
 
-    async def add_key(self, request: web.Request, account: Account, client_id: str) -> IssuedKey:
-        """Add a key."""
+    async def add_key(self, request: web.Request, account: Account, client_id: str, *, after_ms: int) -> IssuedKey:
+        """Add a key, which expires after that time (0: never)."""
 
     async def retire_key(
         self, request: web.Request, account: Account, client_id: str, client_key: str, *, end_tokens: bool

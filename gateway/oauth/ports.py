@@ -103,6 +103,9 @@ class ClientStore(Protocol):
         False when it was not the client's, or was retired and there is nothing left to end.
         """
 
+    async def expire_credential(self, client_id: str, client_key: str, *, after_ms: int) -> Credential | None:
+        """Have a credential end by itself ``after_ms`` from now (0: never); as it is then, None when it is not the client's."""
+
     async def last_used(self, client_keys: list[str]) -> list[Use]:
         """When each credential last got a token, and from how many places."""
 

@@ -6,11 +6,15 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from gateway.errors import InvalidInput
 from gateway.oauth.records import Credential, Use
 from gateway.oauth.tokens import ENTROPY, ID_ENTROPY, digest_public_key, digest_secret, mint_client_key, mint_secret
 
 KEY_ENTROPY = ID_ENTROPY + ENTROPY
 """Bytes of entropy in a key with its secret."""
+
+LONGEST_KEY = 400 * 24 * 3600
+"""Seconds within which a key expires that does."""
 
 _NOBODY = (Credential("", "", bytes(32)),)
 
@@ -35,6 +39,21 @@ def mint_key(client_id: str, partition: str, entropy: bytes, *, now_ms: int) -> 
 def hold_key(client_id: str, partition: str, jwk: bytes, entropy: bytes, *, now_ms: int) -> Credential:
     """A credential that is a public key, from `ID_ENTROPY` random bytes; there is nothing to show of it."""
     return Credential(mint_client_key(partition, entropy), client_id, digest_public_key(jwk), issued_at=now_ms, jwk=jwk)
+
+
+def read_expiry(value: object) -> int:
+    """
+    Read in how many seconds a key is to expire; in ms, 0: never.
+
+    Raises:
+        InvalidInput: It is neither a whole number of seconds, `LONGEST_KEY` at most, nor null.
+    """
+    if value is None:
+        return 0
+    # JSON has one kind of number: 60.0 is 60.
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= LONGEST_KEY or value % 1:
+        raise InvalidInput(f"expires_in must be 1 to {LONGEST_KEY} seconds, or null for never")
+    return int(value) * 1000
 
 
 def retires_at(credential: Credential, used: Use, idle_ms: int) -> int:

@@ -36,6 +36,7 @@ _CONFIRM_USERNAME = Script("confirm_username")
 _CREATE_CLIENT = Script("create_client")
 _DELETE_ACCOUNT = Script("delete_account")
 _DELETE_CLIENT = Script("delete_client")
+_EXPIRE_CREDENTIAL = Script("expire_credential")
 _FIND_CREDENTIALS = Script("find_credentials")
 _FIND_WITH_CLIENT = Script("find_with_client")
 _KEEP_ACCOUNT = Script("keep_account")
@@ -253,6 +254,15 @@ class RedisClients:
         keys = [self._keys.client(client_id), self._keys.credential(client_key)]
         args: list[Word] = [client_key, int(end_tokens), self._longest_ms, self._keys.secrets(client_id[4:7])]
         return _done(await _RETIRE_CREDENTIAL(self._caller, keys, args))
+
+    async def expire_credential(self, client_id: str, client_key: str, *, after_ms: int) -> Credential | None:
+        """Have a credential end by itself ``after_ms`` from now (0: never); as it is then, None when it is not the client's."""
+        if not is_client_id(client_id) or find_partition(client_key) != client_id[4:7] or not is_client_key(client_key):
+            return None
+        keys = [self._keys.client(client_id), self._keys.credential(client_key)]
+        value = await _EXPIRE_CREDENTIAL(self._caller, keys, [client_key, after_ms, self._keys.secrets(client_id[4:7])])
+        with answering("expire_credential"):
+            return None if value is None else codec.decode_credential(value)
 
     async def last_used(self, client_keys: list[str]) -> list[Use]:
         """When each credential last got a token, and from how many places."""

@@ -7,7 +7,8 @@ import pytest
 from gateway.authority.enrolment import MAX_KEYS
 from gateway.oauth import tokens as formats
 from gateway.oauth.secrets import IssuedKey
-from tests.authority.conftest import PASSWORD, House, basic, by
+from tests.authority.conftest import PASSWORD, House, MakeHouse, basic, by
+from tests.store.shift import pass_time
 
 
 async def add(house: House, client: IssuedKey, headers: dict[str, str] | None = None) -> IssuedKey:
@@ -142,6 +143,85 @@ async def test_a_store_that_is_down_is_503(house: House, broken: str) -> None:
 async def test_methods(house: House) -> None:
     """405 with what is allowed."""
     for path, allow in (("/v1/clients/x/keys", {"GET", "HEAD", "POST"}), ("/v1/clients/x", {"DELETE", "GET", "HEAD", "PATCH"}),
-                        ("/v1/clients/x/keys/y", {"DELETE"})):  # fmt: skip
+                        ("/v1/clients/x/keys/y", {"DELETE", "PATCH"})):  # fmt: skip
         answer = await house.http.put(path)
         assert (answer.status, set(answer.headers["Allow"].split(", "))) == (405, allow)
+
+
+DAY = 24 * 3_600_000
+
+
+async def test_g10_an_old_secret_dies_on_schedule(house: House) -> None:
+    """Beside its successor, and with its tokens alive; until then it works."""
+    client = await house.register()
+    path = f"/v1/clients/{client.client_id}/keys"
+    second = await add(house, client)
+    answer = await house.http.patch(f"{path}/{client.client_key}", headers=by(second), json={"expires_in": 86400})
+    said = await answer.json()
+    assert (answer.status, said["client_key"]) == (200, client.client_key)
+    assert abs(said["expires"] - time.time() - 86400) < 60
+    listed = await (await house.http.get(path, headers=by(second))).json()
+    assert [key["expires"] for key in listed["keys"]] == [said["expires"], None]
+    await pass_time(house.redis, DAY - 60_000)
+    fresh = await house.token(client)
+    await pass_time(house.redis, 60_000)
+    for headers in (by(client), basic(client.client_id, client.client_secret)):
+        assert (await house.post("token", headers, grant_type="client_credentials")).status == 401
+    assert (await house.http.get(path, headers=by(client))).status == 401
+    assert await house.is_active(second, fresh["access_token"])
+    assert (await house.refresh(second, fresh["refresh_token"]))[0] == 200
+    assert [key["client_key"] for key in (await (await house.http.get(path, headers=by(second))).json())["keys"]] == [
+        second.client_key
+    ]  # fmt: skip
+    assert not await house.redis.keys(f"gw:ck:*{client.client_key}")
+
+
+async def test_a_key_that_expires_can_be_made_and_be_kept_after_all(house: House) -> None:
+    client = await house.register()
+    path = f"/v1/clients/{client.client_id}/keys"
+    made = await (await house.http.post(path, headers=by(client), json={"expires_in": 3600})).json()
+    other = IssuedKey(**made)
+    await house.token(other)
+    assert (await house.http.patch(f"{path}/{other.client_key}", headers=by(client), json={"expires_in": None})).status == 200
+    await pass_time(house.redis, DAY)
+    await house.token(other)
+    short = IssuedKey(**await (await house.http.post(path, headers=by(client), json={"expires_in": 3600})).json())
+    await pass_time(house.redis, DAY)
+    assert (await house.post("token", by(short), grant_type="client_credentials")).status == 401
+
+
+async def test_a_key_of_an_unused_registration_goes_with_it_whatever_it_says(house_with: MakeHouse) -> None:
+    house = await house_with(unused_registration_ttl="1d")
+    client = await house.register()
+    path = f"/v1/clients/{client.client_id}/keys"
+    for body in ({"expires_in": 10 * 86400}, {"expires_in": 3600}):
+        await house.http.post(path, headers=by(client), json=body)
+    for expires_in in (10 * 86400, None):
+        changed = await house.http.patch(f"{path}/{client.client_key}", headers=by(client), json={"expires_in": expires_in})
+        assert changed.status == 200
+    await pass_time(house.redis, DAY + 1000)
+    assert await house.redis.keys("gw:ck:*") == await house.redis.keys("gw:sd:*") == []
+
+
+@pytest.mark.parametrize("value", [0, -1, 34_560_001, 1.5, "60", True, [], {}])
+async def test_an_expiry_that_is_none_is_400_and_changes_nothing(house: House, value: object) -> None:
+    client = await house.register()
+    path = f"/v1/clients/{client.client_id}/keys"
+    for method, url in (("POST", path), ("PATCH", f"{path}/{client.client_key}")):
+        answer = await house.http.request(method, url, headers=by(client), json={"expires_in": value})
+        assert (answer.status, (await answer.json())["code"]) == (400, "invalid_input")
+    (key,) = (await (await house.http.get(path, headers=by(client))).json())["keys"]
+    assert key["expires"] is None
+
+
+async def test_the_expiry_of_somebody_elses_key_is_not_ours_to_say(house: House) -> None:
+    client, other = await house.register(), await house.client()
+    path = f"/v1/clients/{client.client_id}/keys"
+    for key in (other.client_key, "gwk_abc" + "A" * 22, "x"):
+        answer = await house.http.patch(f"{path}/{key}", headers=by(client), json={"expires_in": 60})
+        assert answer.status == 404
+    answer = await house.http.patch(f"{path}/{client.client_key}", headers=by(other), json={"expires_in": 60})
+    assert answer.status == 404
+    for body in ({}, {"expires": 60}, {"expires_in": 60, "x": 1}, []):
+        answer = await house.http.patch(f"{path}/{client.client_key}", headers=by(client), json=body)
+        assert answer.status == 400

@@ -34,7 +34,8 @@ ENDPOINTS = [
         (method, f"/v1/clients/{{client_id}}{suffix}", who)
         for who in (KEY_USERS, ACCOUNT)
         for method, suffix in (
-            ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/keys"), ("POST", "/keys"), ("DELETE", "/keys/{client_key}"),
+            ("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/keys"), ("POST", "/keys"), ("PATCH", "/keys/{client_key}"),
+            ("DELETE", "/keys/{client_key}"),
         )
     ),
     *((method, "/v1/oauth/register/{client_id}", MANAGER) for method in ("GET", "PUT", "DELETE")),

@@ -69,6 +69,17 @@ async def test_keys_are_listed_with_their_use_added_and_retired(ann: Browser) ->
     assert await ann.house.is_active(other, pair["access_token"])
 
 
+async def test_a_key_can_be_made_for_a_while(ann: Browser) -> None:
+    client = await mine(ann)
+    form = await ann.form(of(client), KEYS)
+    assert (await ann.post(KEYS, {**form, "days": "7"})).status == 201
+    page = await ann.page(of(client))
+    assert "expires 20" in page.said
+    for days in ("8", "-1", "x", "7.0", "٧"):
+        assert (await ann.post(KEYS, {**form, "days": days})).status == 400
+    assert len((await ann.house.clients.find_client(client.client_id)).keys) == 3
+
+
 async def test_a_key_is_retired_together_with_its_tokens(ann: Browser) -> None:
     client, other = await mine(ann), await mine(ann)
     pair, kept = await ann.house.token(client), await ann.house.token(other)

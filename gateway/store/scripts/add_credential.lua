@@ -41,12 +41,5 @@ client.k = live
 write(KEYS[1], client)
 redis.call("SET", KEYS[2], cmsgpack.pack(credential))
 redis.call("SET", KEYS[3], credential.k)
-local life = redis.call("PTTL", KEYS[1]) -- that of a provisional client, else negative
-for at = 2, 3 do
-  if life > 0 then
-    redis.call("PEXPIRE", KEYS[at], life)
-  elseif credential.x > 0 then
-    redis.call("PEXPIREAT", KEYS[at], credential.x)
-  end
-end
+end_with_client(KEYS[1], credential.x, { KEYS[2], KEYS[3] })
 return 1

@@ -83,6 +83,21 @@ local function forget_secret(credential_key, secret_prefix)
   end
 end
 
+-- Have keys of a client end at a time of their own (ms; 0: never), or with it where that is earlier: one that is provisional, or
+-- unused, vanishes.
+local function end_with_client(client_key, own, keys)
+  local life = redis.call("PTTL", client_key)
+  local till = life > 0 and now_ms() + life or 0
+  local ends = (own > 0 and (till == 0 or own < till)) and own or till
+  for _, key in ipairs(keys) do
+    if ends > 0 then
+      redis.call("PEXPIREAT", key, ends)
+    else
+      redis.call("PERSIST", key)
+    end
+  end
+end
+
 -- Whether a client may get tokens now with this credential.
 local function may_act(client, client_key, credential)
   return client and client.n == 1 and position(client.k, client_key) and redis.call("EXISTS", credential) == 1
