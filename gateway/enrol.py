@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -13,10 +14,11 @@ from typing import Any, TypeVar
 from gateway.authority.enrolment import Traits
 from gateway.authority.hasher import Hasher
 from gateway.authority.operators import add_client, set_client
+from gateway.config.certificates import Unusable, load_authorities
 from gateway.config.model import Config
 from gateway.config.oauth_rules import LONGEST_LIFE
-from gateway.errors import InvalidInput
-from gateway.modes import answers, check_trust, reach
+from gateway.errors import ConfigFault, InvalidInput
+from gateway.modes import answers, reach
 from gateway.oauth.client_metadata import read_name, read_redirect_uris
 from gateway.oauth.grants import grant_types
 from gateway.oauth.records import JWT
@@ -102,11 +104,21 @@ def operate(config: Config, act: Callable[[Desk], Coroutine[Any, Any, T]]) -> T:
 
     Raises:
         GatewayError: What was asked breaks a rule; its ``detail`` says which.
+        ConfigFault: The store's ``ca_file`` can't be used.
         Unavailable: The store can't be had.
     """
-    check_trust(config)
+    _check_trust(config)
     with ExitStack() as ends:
         return asyncio.run(_operate(config, _socket(config, ends), act))
+
+
+def _check_trust(config: Config) -> None:
+    """Read the store's ``ca_file``: of all files that the configuration names, the only one that these commands need."""
+    if config.store.ca_file is not None:
+        try:
+            load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "ca_file", config.store.ca_file)
+        except Unusable as unusable:
+            raise ConfigFault([f"{config.store.ca_file}: store.{unusable.key}: {unusable}"]) from None
 
 
 def _socket(config: Config, ends: ExitStack) -> Path | None:

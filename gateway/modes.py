@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermission
 
 from gateway.config.model import Config
 from gateway.edge.turns import Turns
-from gateway.errors import ConfigFault, Unavailable
+from gateway.errors import Unavailable
 from gateway.ops.admin import Admin, Collect
 from gateway.ops.certificates import Certificates
 from gateway.ops.health import Health
@@ -59,21 +58,6 @@ class Setting:
         return None if self.store is None else self.store.socket_path
 
 
-def check_trust(config: Config) -> None:
-    """
-    Read the store's ``ca_file`` once, before anything depends on it.
-
-    Raises:
-        ConfigFault: It holds no certificate.
-    """
-    if config.store.ca_file is not None:
-        try:
-            ssl.create_default_context(cafile=config.store.ca_file)
-        except OSError as fault:
-            said = f"{config.store.ca_file}: store.ca_file: no certificates in it ({fault.strerror or fault})"
-            raise ConfigFault([said]) from None
-
-
 def certificates_of(config: Config) -> Certificates | None:
     """The certificates of the public listener; None where it speaks plain HTTP."""
     return Certificates(config.listen) if config.listen.tls else None
@@ -81,7 +65,6 @@ def certificates_of(config: Config) -> Certificates | None:
 
 def alone(setting: Setting) -> int:
     """Run everything in this process.  Returns the exit code."""
-    check_trust(setting.config)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_alone(setting))
 
@@ -91,7 +74,7 @@ async def _alone(setting: Setting) -> int:
     stop.listen(asyncio.get_running_loop(), *TO_STOP)
     certificates = certificates_of(config)
     worker = Worker(config, socket_path=setting.socket_path, registry=registry, certificates=certificates)
-    health = Health(lambda: answers(worker.redis))
+    health = Health(worker.store_answers)
     health.store_seen = await reach(config, worker.redis)
 
     async def collect() -> Snapshot:
@@ -121,7 +104,6 @@ async def _alone(setting: Setting) -> int:
 def supervised(setting: Setting) -> int:
     """Fork the workers and look after them.  Returns the exit code."""
     config, registry = setting.config, Registry()
-    check_trust(config)
     certificates = certificates_of(config)
     seen = asyncio.run(_reach_once(setting))
     # What is open now is what workers inherit; the admin listener and everything later is the supervisor's own.

@@ -21,6 +21,7 @@ from gateway.authority.short import ShortCuts
 from gateway.config.model import Config
 from gateway.edge.listener import Edge
 from gateway.edge.turns import Turn
+from gateway.errors import StoreUnavailable
 from gateway.guard.verdicts import Verdicts
 from gateway.oauth.ports import SessionStore
 from gateway.ops import descriptors, memory
@@ -90,6 +91,14 @@ class Worker:
     def connections(self) -> int:
         """Client connections that are open."""
         return self._edge.connections
+
+    async def store_answers(self) -> bool:
+        """Whether the store answers at present, on the connection that requests use: another one may be back sooner."""
+        try:
+            await self._wire.call("PING")
+        except StoreUnavailable:
+            return False
+        return True
 
     async def start(self, sockets: list[socket.socket], turn: Turn | None = None) -> None:
         """Connect to the store in the background and serve on bound sockets, in turns with other workers."""

@@ -7,12 +7,11 @@ Replaced after parsing, so that a value can't inject YAML.  An unquoted scalar i
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway.config.exposure import is_open_to_all
 from gateway.config.faults import Fault, Mark
 from gateway.config.nodes import Node, Scalar, replace_scalars
 
@@ -20,8 +19,6 @@ MAX_SECRET = 64 * 1024
 """Largest file that ``${file:…}`` reads, bytes."""
 _REFERENCE = re.compile(r"\$\$|\$\{([^{}]*)\}|\$\{")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:(:-|:\?)(.*))?", re.DOTALL)
-# Container runtimes mount secrets readable to all there, and nobody else lives in the container.
-_MOUNTED = ("/run/secrets/", "/var/run/secrets/")
 _GRAMMAR = "write ${NAME}, ${NAME:-default}, ${NAME:?message} or ${file:PATH}, and $$ for a dollar sign"
 
 
@@ -83,7 +80,7 @@ class Interpolation:
         path = self._directory / name
         if path not in self._read:
             self._read[path] = _read_secret(path)
-            if _is_open_to_all(path):
+            if is_open_to_all(path):
                 self.faults.append(Fault(mark, f"everybody on this machine may read {path}: chmod o-r it", fatal=False))
         return self._read[path]
 
@@ -102,10 +99,3 @@ def _read_secret(path: Path) -> str:
     except UnicodeDecodeError:
         raise _Missing(f"{path} is not UTF-8 text") from None
     return text.removesuffix("\n").removesuffix("\r")
-
-
-def _is_open_to_all(path: Path) -> bool:
-    if str(path).startswith(_MOUNTED):
-        return False
-    mode = os.stat(path).st_mode
-    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)

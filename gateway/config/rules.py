@@ -63,6 +63,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
 _FILES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (tls_rules.files, ("listen.tls", "listen.client_ca_file")),
     (upstream_rules.files, ("upstreams",)),
+    (store_rules.files, ("store.url", "store.ca_file")),
 )
 """What reads files that the configuration names."""
 _WHEN_SOUND: tuple[Rule, ...] = (route_rules.upstreams_used,)

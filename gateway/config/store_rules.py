@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
+import ssl
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway.config.address import is_host
+from gateway.config.certificates import Unusable, load_authorities
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
 
@@ -25,6 +26,8 @@ def url(draft: Draft) -> Iterator[Fault]:
 def url_fault(text: str) -> str:
     """What is wrong with a store's URL, without repeating it; empty when nothing is."""
     scheme, _, rest = text.partition(":")
+    if "\0" in text:
+        return _FORMS
     if scheme == "embedded":
         return "" if rest and not rest.startswith("//") else "name the folder: embedded:var/store"
     if scheme in _LATER:
@@ -63,7 +66,15 @@ def options(draft: Draft) -> Iterator[Fault]:
     store = draft.config.store
     if store.ca_file is not None and not store.url.startswith("rediss:"):
         yield draft.fault("certificates are verified with rediss:// only: change the URL or remove ca_file", "store", "ca_file")
-    elif store.ca_file is not None and not os.access(store.ca_file, os.R_OK):
-        yield draft.fault("can't read this file", "store", "ca_file")
     if store.durability == "replicated":
         yield draft.fault("replicated is not available yet: write local", "store", "durability")
+
+
+def files(draft: Draft) -> Iterator[Fault]:
+    """Who vouches for the store's certificate can be read."""
+    store = draft.config.store
+    if store.ca_file is not None and store.url.startswith("rediss:"):
+        try:
+            load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "ca_file", store.ca_file)
+        except Unusable as unusable:
+            yield draft.fault(str(unusable), "store", unusable.key)

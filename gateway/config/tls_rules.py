@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from gateway.config.certificates import Unusable, read_facts
 from gateway.config.draft import Draft
+from gateway.config.exposure import is_open_to_all
 from gateway.config.faults import Fault
 from gateway.config.model import Certificate
-from gateway.config.server_certificates import Unusable, is_open_to_all, read_facts, server_context
+from gateway.config.server_certificates import server_context
 
 
 def tls(draft: Draft) -> Iterator[Fault]:

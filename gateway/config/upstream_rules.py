@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from datetime import timedelta
 
 from gateway.config.address import is_host
-from gateway.config.certificates import authorities_fault, pair_fault
+from gateway.config.certificates import Unusable, load_authorities, load_pair
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
 from gateway.config.model import UpstreamTls
@@ -80,9 +81,13 @@ def files(draft: Draft) -> Iterator[Fault]:
     """What TLS to the targets needs can be used."""
     for name, upstream in draft.upstreams.items():
         section = upstream.tls
-        if section is not None and section.ca_file is not None and (message := authorities_fault(section.ca_file)):
-            yield draft.fault(message, "upstreams", name, "tls", "ca_file")
-        if section is not None and section.cert_file is not None:
-            message, which = pair_fault(section.cert_file, section.key_file)
-            if message:
-                yield draft.fault(message, "upstreams", name, "tls", which)
+        if section is None:
+            continue
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            if section.ca_file is not None:
+                load_authorities(context, "ca_file", section.ca_file)
+            if section.cert_file is not None:
+                load_pair(context, section.cert_file, section.key_file)
+        except Unusable as unusable:
+            yield draft.fault(str(unusable), "upstreams", name, "tls", unusable.key)

@@ -12,8 +12,9 @@ import logging
 import ssl
 from pathlib import Path
 
+from gateway.config.certificates import Facts, Unusable, read_facts
 from gateway.config.model import Certificate, Listen
-from gateway.config.server_certificates import Facts, Unusable, read_facts, server_context
+from gateway.config.server_certificates import server_context
 from gateway.errors import ConfigFault
 from gateway.telemetry.metrics import Registry
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.oauth.tokens import InitialRef, is_client_id
 from gateway.store.caller import Caller
 from gateway.store.keys import Keys
-from gateway.store.script import Script, answering
+from gateway.store.script import Script, answering, done
 
 MAX_PENDING = 10_000
 """Clients that may wait at once."""
@@ -37,7 +37,7 @@ class RedisAdmissions:
 
     async def spend_initial(self, ref: InitialRef) -> bool:
         """Take one use; False when there is none (any more)."""
-        return bool(await _SPEND_INITIAL(self._caller, [self._keys.initial(ref)], []) == 1)
+        return done(await _SPEND_INITIAL(self._caller, [self._keys.initial(ref)], []))
 
     async def return_initial(self, ref: InitialRef) -> None:
         """Give a use back that came to nothing."""
@@ -51,7 +51,7 @@ class RedisAdmissions:
     async def add_pending(self, client_id: str, *, life_ms: int) -> bool:
         """Note who waits for the operator, for ``life_ms`` at most (0: for ever); False when `MAX_PENDING` do."""
         args: list[str | int | bytes] = [client_id, MAX_PENDING, life_ms]
-        return bool(await _ADD_PENDING(self._caller, [self._keys.pending()], args) == 1)
+        return done(await _ADD_PENDING(self._caller, [self._keys.pending()], args))
 
     async def pending(self) -> list[str]:
         """The client ids that may wait, who came first first; some may have been decided on or be gone."""
@@ -66,7 +66,7 @@ class RedisAdmissions:
         False when ``at_most`` are there already; those that have vanished or were deleted are not counted.
         """
         args: list[str | int | bytes] = [client_id, life_ms, at_most]
-        return bool(await COUNT_CLIENT(self._caller, [self._keys.registered()], args) == 1)
+        return done(await COUNT_CLIENT(self._caller, [self._keys.registered()], args))
 
     async def forget_pending(self, client_id: str) -> None:
         """Take a client off that list."""
@@ -77,4 +77,4 @@ class RedisAdmissions:
         """Enable a client that waits, or disable it; False when it does not wait (any more)."""
         if not is_client_id(client_id):
             return False
-        return bool(await _DECIDE_CLIENT(self._caller, [self._keys.client(client_id)], [int(approved)]) == 1)
+        return done(await _DECIDE_CLIENT(self._caller, [self._keys.client(client_id)], [int(approved)]))

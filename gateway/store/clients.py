@@ -1,4 +1,4 @@
-"""Accounts, clients and credentials on Redis; implements `gateway.oauth.ports.ClientStore`."""
+"""Clients and credentials on Redis; with `gateway.store.accounts` it implements `gateway.oauth.ports.ClientStore`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from hmac import compare_digest
-from typing import Any
 
-from gateway.oauth.records import Account, Client, Credential, Registration, Use
+from gateway.oauth.records import Client, Credential, Registration, Use
 from gateway.oauth.tokens import SecretRef, find_partition, is_client_id, is_client_key
 from gateway.store import codec
+from gateway.store.accounts import RedisAccounts
 from gateway.store.admissions import COUNT_CLIENT
 from gateway.store.caller import Caller
-from gateway.store.keys import Keys
 from gateway.store.resp import Word
-from gateway.store.script import Script, answering
+from gateway.store.script import Script, answering, done
 
-CLAIM_MS = 60_000
-"""How long a username stays claimed without becoming an account."""
 PROVISIONAL_MS = 120_000
 """How long a client lives that nobody keeps."""
 LONGEST_TOKEN = timedelta(days=400)
@@ -30,32 +27,23 @@ KNOWN_OWNERS = 10_000
 
 _ADD_CREDENTIAL = Script("add_credential")
 _CHANGE_CLIENT = Script("change_client")
-_CHANGE_PASSWORD_HASH = Script("change_password_hash")
-_CLAIM_USERNAME = Script("claim_username")
-_CONFIRM_USERNAME = Script("confirm_username")
 _CREATE_CLIENT = Script("create_client")
-_DELETE_ACCOUNT = Script("delete_account")
 _DELETE_CLIENT = Script("delete_client")
 _EXPIRE_CREDENTIAL = Script("expire_credential")
 _FIND_CREDENTIALS = Script("find_credentials")
 _FIND_WITH_CLIENT = Script("find_with_client")
-_KEEP_ACCOUNT = Script("keep_account")
 _KEEP_CLIENT = Script("keep_client")
-_LINK_CLIENT = Script("link_client")
 _NOTE_USE = Script("note_use")
-_RELEASE_USERNAME = Script("release_username")
 _RETIRE_CREDENTIAL = Script("retire_credential")
 _SAVE_REGISTRATION = Script("save_registration")
-_UNLINK_CLIENT = Script("unlink_client")
 
 
-class RedisClients:
+class RedisClients(RedisAccounts):
     """Everything raises `StoreUnavailable` when the store does not answer, refuses, or holds a corrupt record."""
 
     def __init__(self, caller: Caller, prefix: str = "gw", *, longest_token: timedelta = LONGEST_TOKEN) -> None:
         """``longest_token``: no token or chain lives longer than this."""
-        self._caller = caller
-        self._keys = Keys(prefix)
+        super().__init__(caller, prefix)
         self._owners: dict[str, str] = {}
         self._longest_ms = longest_token // timedelta(milliseconds=1)
 
@@ -113,34 +101,6 @@ class RedisClients:
             found = None if client_key is None else await self.find_credential(str(client_key, "ascii"))
         return found if found is not None and compare_digest(found[1].secret_digest, ref.digest) else None
 
-    async def find_account(self, username: str) -> Account | None:
-        """The confirmed account of a (lower-cased) username."""
-        with answering("find_account"):
-            value = await self._get(self._keys.account(username))
-            return None if value is None else codec.decode_account(value)
-
-    async def claim_username(self, username: str, claim: str) -> bool:
-        """Reserve a free username for 60 s under a random ``claim``; True again for the same claim, False when taken."""
-        keys = [self._keys.account(username), self._keys.claim(username)]
-        return _done(await _CLAIM_USERNAME(self._caller, keys, [claim, CLAIM_MS]))
-
-    async def confirm_username(self, account: Account, claim: str, *, life_ms: int = 0) -> bool:
-        """Turn a claim into the account, for a while or (0) for ever; repeatable; False when the claim was lost meanwhile."""
-        keys = [self._keys.account(account.username), self._keys.claim(account.username)]
-        return _done(await _CONFIRM_USERNAME(self._caller, keys, [claim, codec.encode_account(account, claim), life_ms]))
-
-    async def release_username(self, username: str, claim: str) -> None:
-        """Give a claim up.  Does nothing to a confirmed account or somebody else's claim."""
-        await _RELEASE_USERNAME(self._caller, [self._keys.claim(username)], [claim])
-
-    async def change_password_hash(self, username: str, old: str, new: str) -> bool:
-        """Replace the hash of an account's password; False when the account is gone or has another hash than ``old``."""
-        return _done(await _CHANGE_PASSWORD_HASH(self._caller, [self._keys.account(username)], [old, new]))
-
-    async def delete_account(self, username: str) -> bool:
-        """Delete an account that has no clients (any more), so that its username is free; False when it has some."""
-        return _done(await _DELETE_ACCOUNT(self._caller, [self._keys.account(username), self._keys.consents(username)], []))
-
     async def create_client(self, client: Client, credential: Credential, *, provisional: bool) -> None:
         """Write a new client with its first credential; a provisional one vanishes after 120 s unless kept."""
         keys = self._places(client.client_id, credential)
@@ -154,7 +114,7 @@ class RedisClients:
         await COUNT_CLIENT(self._caller, [self._keys.registered()], [client_id, life_ms, 0])  # first: none stays uncounted
         args: list[Word] = [self._credentials(client_id), self._keys.secrets(client_id[4:7]), life_ms]
         keys = [self._keys.client(client_id), self._keys.registration(client_id)]
-        if _done(await _KEEP_CLIENT(self._caller, keys, args)):
+        if done(await _KEEP_CLIENT(self._caller, keys, args)):
             return True
         with answering("keep_client"):  # or it would be counted for ever
             await self._caller.call("ZREM", self._keys.registered(), client_id)
@@ -167,7 +127,7 @@ class RedisClients:
         False when it is gone, or when its registration access token is another one by now (or ended).
         """
         keys = [self._keys.client(registration.client_id), self._keys.registration(registration.client_id)]
-        return _done(await _SAVE_REGISTRATION(self._caller, keys, [codec.encode_registration(registration)]))
+        return done(await _SAVE_REGISTRATION(self._caller, keys, [codec.encode_registration(registration)]))
 
     async def find_registration(self, client_id: str) -> Registration | None:
         """What a client registered."""
@@ -176,22 +136,6 @@ class RedisClients:
         with answering("find_registration"):
             value = await self._get(self._keys.registration(client_id))
             return None if value is None else codec.decode_registration(value, client_id)
-
-    async def keep_account(self, username: str, client_id: str) -> bool:
-        """Keep an account for ever, as this client of it is used; False when it is gone or has no such client."""
-        return _done(await _KEEP_ACCOUNT(self._caller, [self._keys.account(username)], [client_id]))
-
-    async def link_client(self, username: str, client_id: str, *, at_most: int, life_ms: int = 0) -> bool:
-        """
-        Add a client to its account, which lives as long as the client then (0: for ever) or longer.
-
-        False when the account is gone or already has ``at_most`` clients.
-        """
-        return _done(await _LINK_CLIENT(self._caller, [self._keys.account(username)], [client_id, at_most, life_ms]))
-
-    async def unlink_client(self, username: str, client_id: str) -> None:
-        """Take a client off its account."""
-        await _UNLINK_CLIENT(self._caller, [self._keys.account(username)], [client_id])
 
     async def delete_client(self, client_id: str) -> bool:
         """Delete a client and its credentials: all its tokens are dead at once.  False when there was none."""
@@ -203,7 +147,7 @@ class RedisClients:
         ]  # fmt: skip
         at, partition = self._keys, client_id[4:7]
         prefixes: list[Word] = [at.credentials(partition), at.last_uses(partition), at.secrets(partition)]
-        deleted = _done(await _DELETE_CLIENT(self._caller, keys, prefixes))
+        deleted = done(await _DELETE_CLIENT(self._caller, keys, prefixes))
         with answering("delete_client"):
             for index in (at.registered(), at.pending()):  # else who registers and goes again could fill them
                 await self._caller.call("ZREM", index, client_id)
@@ -232,7 +176,7 @@ class RedisClients:
     async def add_credential(self, credential: Credential, *, at_most: int) -> bool:
         """Add a credential to its client; False when the client is gone, has ``at_most``, or retired too many of late."""
         keys = self._places(credential.client_id, credential)
-        return _done(
+        return done(
             await _ADD_CREDENTIAL(
                 self._caller,
                 keys,
@@ -253,7 +197,7 @@ class RedisClients:
             return False
         keys = [self._keys.client(client_id), self._keys.credential(client_key)]
         args: list[Word] = [client_key, int(end_tokens), self._longest_ms, self._keys.secrets(client_id[4:7])]
-        return _done(await _RETIRE_CREDENTIAL(self._caller, keys, args))
+        return done(await _RETIRE_CREDENTIAL(self._caller, keys, args))
 
     async def expire_credential(self, client_id: str, client_key: str, *, after_ms: int) -> Credential | None:
         """Have a credential end by itself ``after_ms`` from now (0: never); as it is then, None when it is not the client's."""
@@ -283,10 +227,6 @@ class RedisClients:
         """The store's clock."""
         return await read_clock(self._caller)
 
-    async def _get(self, key: bytes) -> bytes | None:
-        value: bytes | None = await self._caller.call("GET", key)
-        return value
-
     def _places(self, client_id: str, credential: Credential) -> list[bytes]:
         secret = SecretRef(client_id[4:7], credential.secret_digest)
         return [self._keys.client(client_id), self._keys.credential(credential.client_key), self._keys.secret(secret)]
@@ -300,10 +240,6 @@ async def read_clock(caller: Caller) -> int:
     with answering("now"):
         seconds, microseconds = await caller.call("TIME")
         return int(seconds) * 1000 + int(microseconds) // 1000
-
-
-def _done(answer: Any) -> bool:
-    return bool(answer == 1)
 
 
 def _owned(credential: Credential, client: Client) -> Credential:

@@ -37,6 +37,11 @@ class Script:
             raise StoreUnavailable(f"{self.name}: {error.reason}") from None
 
 
+def done(answer: Reply) -> bool:
+    """Whether a script that returns 1 or 0 returned 1."""
+    return bool(answer == 1)
+
+
 class answering:
     """
     Name the operation in whatever goes wrong between us and the store, or with what it holds.

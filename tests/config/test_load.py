@@ -12,6 +12,7 @@ import pytest
 
 from gateway.config.load import load, load_all
 from gateway.errors import ConfigFault
+from tests.certificates import Authority
 from tests.config.writing import SOUND, faults, loaded, written
 
 REPOSITORY = Path(__file__).parents[2]
@@ -210,7 +211,7 @@ def test_numbers_and_booleans_may_be_quoted(tmp_path: Path) -> None:
 def test_paths_start_at_the_folder_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when the file is named relatively, from elsewhere."""
     (tmp_path / "etc").mkdir()
-    (tmp_path / "etc" / "ca.pem").write_text("")
+    Authority(tmp_path / "etc")
     text = SOUND.replace("http://127.0.0.1:9000", "unix:../run/api.sock, 'unix:/run/b.sock'") + "store: embedded:../var/store\n"
     written(tmp_path / "etc", text)
     monkeypatch.chdir(tmp_path)

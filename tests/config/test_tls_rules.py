@@ -54,6 +54,7 @@ def test_a_pair_that_cannot_be_used_is_refused_at_its_line(tmp_path: Path, autho
         ("{cert_file: server.pem, key_file: nothing}", "3:41: listen.tls[0].key_file: there is no key in it"),
         ("{cert_file: server.pem, key_file: garbled.key}", "3:19: listen.tls[0].cert_file: OpenSSL refuses the pair"),
         ("{cert_file: server.pem, key_file: locked.key}", "3:41: listen.tls[0].key_file: the key has a passphrase"),
+        ('{cert_file: "a\\0b", key_file: server.key}', "3:19: listen.tls[0].cert_file: the file can't be read (no path)"),
         ("{cert_file: server.pem}", '3:7: listen.tls[0]: "key_file" is missing'),
     ):
         found = faults(tmp_path, listening(pair))

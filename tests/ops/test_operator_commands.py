@@ -121,3 +121,13 @@ def test_what_can_not_be_set_is_said_and_changes_nothing(gateway: Make, folder: 
     done = run(folder, "set", "gwc_abcAAAAAAAAAAAAAAAAAAAAAA", "--name", "x")
     assert (done.returncode, "There is no such client" in done.stderr) == (1, True)
     assert operator(folder, "show", client_id) == before
+
+
+def test_a_store_that_nobody_vouches_for_is_78(folder: Path) -> None:
+    """The one file of the configuration that these commands need; a certificate of the listener, say, they do not."""
+    (folder / "config.yaml").write_text("store: {url: 'rediss://127.0.0.1:1', ca_file: ca.pem}\n")
+    for content in (None, b"", b"no certificate"):
+        if content is not None:
+            (folder / "ca.pem").write_bytes(content)
+        done = run(folder, "pending")
+        assert (done.returncode, "store.ca_file: " in done.stderr, "Traceback" in done.stderr) == (78, True, False)

@@ -97,7 +97,7 @@ def test_a_bad_configuration_is_78_with_all_faults(gateway: Make, folder: Path) 
 
 
 def test_a_ca_file_without_certificates_is_78(gateway: Make, folder: Path) -> None:
-    """Readable, so that `check` has nothing to say, but of no use."""
+    """Readable, but of no use: said at its place, as by `check`."""
     (folder / "ca.pem").touch()
     running = gateway(GATEWAY_STORE__URL=f"rediss://127.0.0.1:{free_port()}", GATEWAY_STORE__CA_FILE=str(folder / "ca.pem"))
     running.launch()
@@ -127,7 +127,8 @@ def test_an_outage_of_the_store_kills_nothing(gateway: Make) -> None:
         assert running.ask("GET", "/readyz", admin=True) == (200, '{"status": "ready", "store": "down"}')
         server.start()
         wait_for(lambda: running.ask("GET", "/v1/resource", Authorization=f"Bearer {token}")[0] == 502)
-        assert running.ask("GET", "/readyz", admin=True) == (200, '{"status": "ready", "store": "up"}')
+        wait_for(lambda: running.ask("GET", "/readyz", admin=True) == (200, '{"status": "ready", "store": "up"}'))
+        assert running.token(client), "up is what requests meet"
         assert running.end() == 0
     finally:
         server.remove()
