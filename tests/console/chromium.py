@@ -47,9 +47,9 @@ class Tab:
         await self._leading(self.call("Runtime.evaluate", expression=f"{filling} document.querySelector({selector!r}).click()"))
 
     async def run(self, expression: str) -> Any:
-        """What a script of the page gives, a promise's value too."""
-        result = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, userGesture=True)
-        return result["result"].get("value")
+        """What a script of the page gives, a promise's value too; None when the page gave way to the next one meanwhile."""
+        said = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, userGesture=True)
+        return said.get("result", {}).get("value")
 
     async def until(self, expression: str) -> None:
         """Wait, page by page, until a script says so."""
