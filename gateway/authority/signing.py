@@ -80,12 +80,17 @@ class SigningKeys:
 
     async def published(self) -> bytes:
         """
-        The key set, as JSON.
+        The key set, as JSON; while the store is away the last one that was seen, since tokens go on being verified with it.
 
         Raises:
-            StoreUnavailable: If the ring can't be had.
+            StoreUnavailable: If the ring can't be had, and never was.
         """
-        return key_set(await self._current(await self.now(), 0))
+        try:
+            return key_set(await self._current(await self.now(), 0))
+        except StoreUnavailable:
+            if not self._ring:
+                raise
+            return key_set(self._ring)
 
     async def _current(self, now_ms: int, ttl_ms: int) -> Ring:
         """The ring, which is as it should be when this returns."""

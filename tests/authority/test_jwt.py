@@ -257,6 +257,12 @@ async def test_a_store_that_does_not_answer_gives_neither_keys_nor_tokens(house_
     assert not [name async for name in house.redis.scan_iter("gw:at:*")]
 
 
+async def test_keys_that_were_seen_are_published_while_the_store_is_away(jwts: House) -> None:
+    keys = await key_set(jwts)
+    jwts.tokens.broken = {"*"}
+    assert await key_set(jwts) == keys
+
+
 async def test_no_private_key_shows_anywhere(jwts: House, caplog: pytest.LogCaptureFixture) -> None:
     client = await jwts.client()
     await jwts.token(client)
