@@ -215,10 +215,10 @@ class OAuth(Section):
     """Such a chain ends when its refresh token is not used for so long."""
     max_live_chains: Annotated[int, Field(ge=1, le=100_000), AS_WHOLE] = 1_000
     """Chains of refresh tokens per client; over it the oldest loses its refresh token, never its access token."""
-    max_live_tokens: Annotated[int, Field(ge=1, le=100_000_000), AS_WHOLE] = 250_000
+    max_live_tokens: Annotated[int, Field(ge=1, le=100_000_000), AS_WHOLE] = 1_000_000
     """
     Access tokens of a client that have not expired, those that were revoked included; one more is 429 until some have.  A client
-    that fetches a token for each request instead of keeping one gets there: 70 a second for an hour.
+    that fetches a token for each request instead of keeping one gets there: 280 a second for an hour.
     """
     attempts: AttemptLimits = AttemptLimits()
     """How often one may be wrong: brute force and floods of registrations."""

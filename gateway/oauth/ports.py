@@ -15,7 +15,7 @@ from gateway.oauth.records import AccessToken, Account, Chain, Client, Code, Con
 from gateway.oauth.signing_keys import Ring
 from gateway.oauth.tokens import AccessRef, CodeRef, InitialRef, RefreshRef, SecretRef
 
-MAX_LIVE_TOKENS = 250_000
+MAX_LIVE_TOKENS = 1_000_000
 """Access tokens of a client that have not expired, unless something else is said."""
 
 
