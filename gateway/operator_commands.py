@@ -41,17 +41,30 @@ def add_commands(actions: argparse._SubParsersAction[argparse.ArgumentParser], a
     add.add_argument("--password", metavar="-", type=_dash, help="- reads the new account's password from stdin (default: none)")
     add.add_argument("--scopes", default="", help="all that it may be granted, separated by spaces")
     add.add_argument("--permissions", default="", help="introspect:any, to introspect tokens of other clients")
-
     add.add_argument(
         "--redirect-uri", action="append", default=[], metavar="URI", help="where authorization codes may go; may be repeated"
     )
     add.add_argument("--public", action="store_true", help="an app that can't keep a secret, so it gets none")
-
     add.add_argument("--name", default="", help="what people see of it")
 
     command("show", "show a client; never a secret", _show).add_argument("client_id")
     change = command("set", "change a client: what is named, nothing else; new tokens follow it at once", _set)
     change.add_argument("client_id")
+    _add_terms(change)
+
+    initial = command("initial-access-token", "make a token with which one may register where registration is `token`", _initial)
+    initial.add_argument("--uses", type=int, default=1, help="registrations that it is good for (default %(default)s)")
+    initial.add_argument("--ttl", default="7d", help="how long it is good, like 12h or 30d (default %(default)s)")
+    initial.add_argument("--end", metavar="-", type=_dash, help="make none: - reads one from stdin and ends it")
+
+    command("pending", "list the clients that wait for approval", _pending)
+    for name, words in _DECISIONS.items():
+        command(name, words, _decide).add_argument("client_id")
+        actions.choices[name].set_defaults(decision=name)
+
+
+def _add_terms(change: argparse.ArgumentParser) -> None:
+    """What there is to set of a client."""
     change.add_argument("--name", help="what people see of it; '' for none")
     change.add_argument("--scopes", help="all that it may be granted; what a live token has beyond that ends at once")
     change.add_argument("--grants", help="grant types, separated by spaces, or all")
@@ -64,16 +77,6 @@ def add_commands(actions: argparse._SubParsersAction[argparse.ArgumentParser], a
     change.add_argument("--max-live-chains", metavar="NUMBER", help="chains that it may have at once; or default")
     change.add_argument("--max-live-tokens", metavar="NUMBER", help="access tokens that it may have at once; or default")
     change.add_argument("--access-token-format", choices=_FORMATS, help="what its access tokens are")
-
-    initial = command("initial-access-token", "make a token with which one may register where registration is `token`", _initial)
-    initial.add_argument("--uses", type=int, default=1, help="registrations that it is good for (default %(default)s)")
-    initial.add_argument("--ttl", default="7d", help="how long it is good, like 12h or 30d (default %(default)s)")
-    initial.add_argument("--end", metavar="-", type=_dash, help="make none: - reads one from stdin and ends it")
-
-    command("pending", "list the clients that wait for approval", _pending)
-    for name, words in _DECISIONS.items():
-        command(name, words, _decide).add_argument("client_id")
-        actions.choices[name].set_defaults(decision=name)
 
 
 def _add(config: Config, arguments: argparse.Namespace) -> object:

@@ -203,6 +203,10 @@ MUTANTS = (
            "autoescape=True", "autoescape=False", "tests/console/test_pages.py"),
     Mutant("pages: the client of another account", "gateway/authority/owner.py",
            "if client_id not in self.client_ids:", "if False:", "tests/console/test_account.py"),
+    Mutant("pages: a deletion is not waited for", "gateway/console/application.py",
+           "clients.delete, ends=True", "clients.delete", "tests/console/test_account.py"),
+    Mutant("consents: those of clients that are gone fill the list", "gateway/authority/consents.py",
+           "if len(await self.list(account)) >= MAX_CONSENTS:", "if True:", "tests/console/test_authorize.py"),
     Mutant("pages: an end is not waited for", "gateway/console/application.py",
            "            if ends:\n", "            if False:\n", "tests/console/test_account.py"),
 )  # fmt: skip

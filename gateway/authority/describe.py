@@ -17,7 +17,7 @@ from gateway.authority.register import log_registered
 from gateway.authority.rescue import facts
 from gateway.authority.throttle import Throttle
 from gateway.config.model import OAuth
-from gateway.errors import InvalidClientMetadata, InvalidRegistrationToken, TokenRefused
+from gateway.errors import InvalidClientMetadata, InvalidRegistrationToken, StoreUnavailable, TokenRefused
 from gateway.guard.attempts import Kind
 from gateway.guard.bearer import bearer
 from gateway.oauth.client_metadata import Offer, public_keys, read_client_metadata, read_replacement, redirect_uris
@@ -76,8 +76,7 @@ class DescribedClients:
         secret: dict[str, object] = {}
         if issued.client_secret:
             secret = {"client_key": issued.client_key, "client_secret": issued.client_secret, "client_secret_expires_at": 0}
-        client = await self._clients.find_client(issued.client_id)
-        created = {"client_id_issued_at": client.issued_at // 1000} if client is not None else {}
+        created = await self._issued_at(issued.client_id)
         location = ((hdrs.LOCATION, f"{self._url}/{issued.client_id}"),)
         waiting = PENDING if self._pending else {}
         document = {**self._document(issued.client_id, name, token, metadata), **secret, **created, **waiting}
@@ -116,6 +115,14 @@ class DescribedClients:
         client, _, _ = await self._authenticate(request)
         await self._acts.delete(request, client.client_id, account=client.account, by="registration_access_token")
         return answer_empty(204)
+
+    async def _issued_at(self, client_id: str) -> dict[str, object]:
+        """When a client came into being, as far as the store can say: what it was told of its secret must reach it anyway."""
+        try:
+            client = await self._clients.find_client(client_id)
+        except StoreUnavailable:
+            return {}
+        return {"client_id_issued_at": client.issued_at // 1000} if client is not None else {}
 
     async def _replace_keys(self, client_id: str, credentials: list[Credential], jwks: list[bytes]) -> None:
         """

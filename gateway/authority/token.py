@@ -217,7 +217,6 @@ class TokenEndpoint:
             raise InvalidGrant(reason="replayed")
         raise InvalidGrant(reason="unknown_or_foreign")
 
-
     async def _written(
         self, client: Client, presented: RefreshRef, pair: Pair, minted: NewTokens, requested: frozenset[str] | None,
         audience: frozenset[str], ttl_ms: int,

@@ -33,17 +33,12 @@ class AccountPage:
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer with the account's page."""
-        account = await people.signed_in(request)
-        if account is None:
-            return people.to_sign_in(request)
+        account = await people.require(request)
         return await self._page(request, account, news=_NEWS.get(request.rel_url.query.get("done", ""), ""))
 
     async def change_password(self, request: web.Request) -> web.Response:
         """Replace the password, by the old one; all sessions end, and this browser gets a new one (C02)."""
-        asked = await csrf.signed_form(request, self._desk)
-        if asked is None:
-            return people.to_sign_in(request)
-        account, form = asked
+        account, form = await csrf.signed_form(request, self._desk)
         try:
             password = _read_new(form)
             proved = await self._desk.ownership.prove(request, account.username, form.get("password", ""))
@@ -58,10 +53,8 @@ class AccountPage:
 
     async def sign_out(self, request: web.Request) -> web.Response:
         """End all tokens of all clients and all sessions, this one too."""
-        asked = await csrf.signed_form(request, self._desk)
-        if asked is None:
-            return people.to_sign_in(request)
-        await self._desk.acts.sign_out(request, asked[0])
+        account, _ = await csrf.signed_form(request, self._desk)
+        await self._desk.acts.sign_out(request, account)
         await people.sign_out(request)
         return see_other(request.app[ROOM].places.sign_in)
 

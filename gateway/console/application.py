@@ -16,6 +16,7 @@ from gateway.console.clients import ClientsPage
 from gateway.console.consents import ConsentsPage
 from gateway.console.csrf import check_opened
 from gateway.console.pages import STYLESHEET, fault, stylesheet, templates
+from gateway.console.people import NotSignedIn, to_sign_in
 from gateway.console.ports import Desk
 from gateway.console.room import ROOM, Room, origin, places
 from gateway.console.sessions import Storage
@@ -76,13 +77,17 @@ class ConsolePages:
         Add a page.
 
         Its session is loaded before the handler is called and kept after it, and what the handler refuses (`GatewayError`) is
-        shown as a page.  Where it ``ends`` something, its answer waits until the guard of this worker knows.
+        shown as a page; where it raises `NotSignedIn`, the sign-in page follows.  Where it ``ends`` something, its answer waits
+        until the guard of this worker knows.
         """
 
         async def loaded(request: web.Request) -> web.StreamResponse:
             check_opened(request)
             await get_session(request)
-            response = await handler(request)
+            try:
+                response = await handler(request)
+            except NotSignedIn:
+                return to_sign_in(request)
             if ends:
                 await self._caught_up()
             return response

@@ -27,25 +27,18 @@ class ClientsPage:
 
     async def show(self, request: web.Request) -> web.Response:
         """Answer with one client, ``?client_id=``."""
-        account = await people.signed_in(request)
-        if account is None:
-            return people.to_sign_in(request)
+        account = await people.require(request)
         return await self._page(request, account, await self._named(request, account))
 
     async def add(self, request: web.Request) -> web.Response:
         """Make another client."""
-        asked = await csrf.signed_form(request, self._desk)
-        if asked is None:
-            return people.to_sign_in(request)
-        issued = await self._desk.holdings.add_client(request, asked[0])
-        return self._created(request, asked[0], issued)
+        account, _ = await csrf.signed_form(request, self._desk)
+        issued = await self._desk.holdings.add_client(request, account)
+        return self._created(request, account, issued)
 
     async def rename(self, request: web.Request) -> web.Response:
         """Change what people see of a client; an empty name is none."""
-        asked = await csrf.signed_form(request, self._desk)
-        if asked is None:
-            return people.to_sign_in(request)
-        account, form = asked
+        account, form = await csrf.signed_form(request, self._desk)
         client_id = form.get("client_id", "")
         try:
             await self._desk.holdings.rename_client(request, account, client_id, form.get("client_name", "").strip())
@@ -56,27 +49,19 @@ class ClientsPage:
 
     async def confirm_delete(self, request: web.Request) -> web.Response:
         """Ask whether a client is to go, ``?client_id=``."""
-        account = await people.signed_in(request)
-        if account is None:
-            return people.to_sign_in(request)
+        account = await people.require(request)
         client = await self._named(request, account)
         return render(request, "delete_client.html", csrf=csrf.token(request), account=account, client=client)
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete a client; all its tokens are dead."""
-        asked = await csrf.signed_form(request, self._desk)
-        if asked is None:
-            return people.to_sign_in(request)
-        account, form = asked
+        account, form = await csrf.signed_form(request, self._desk)
         await self._desk.holdings.delete_client(request, account, form.get("client_id", ""))
         return see_other(f"{request.app[ROOM].places.account}?done=client")
 
     async def add_key(self, request: web.Request) -> web.Response:
         """Add a key to a client; with ``days`` one that expires."""
-        asked = await csrf.signed_form(request, self._desk)
-        if asked is None:
-            return people.to_sign_in(request)
-        account, form = asked
+        account, form = await csrf.signed_form(request, self._desk)
         days = form.get("days", "")
         if days not in LIVES:
             raise InvalidInput(f"days is empty, or {', '.join(LIVES[1:])}")
@@ -86,10 +71,7 @@ class ClientsPage:
 
     async def retire_key(self, request: web.Request) -> web.Response:
         """Retire a key; with ``tokens=revoke`` what was issued with it ends too."""
-        asked = await csrf.signed_form(request, self._desk)
-        if asked is None:
-            return people.to_sign_in(request)
-        account, form = asked
+        account, form = await csrf.signed_form(request, self._desk)
         client_id, tokens = form.get("client_id", ""), form.get("tokens", "keep")
         if tokens not in ("keep", "revoke"):
             raise InvalidInput("tokens is keep or revoke")
@@ -100,10 +82,7 @@ class ClientsPage:
 
     async def end_tokens(self, request: web.Request) -> web.Response:
         """End one chain, or with ``all=1`` all tokens of a client."""
-        asked = await csrf.signed_form(request, self._desk)
-        if asked is None:
-            return people.to_sign_in(request)
-        account, form = asked
+        account, form = await csrf.signed_form(request, self._desk)
         client_id, chain_id = form.get("client_id", ""), form.get("chain_id", "")
         if (form.get("all") == "1") == bool(chain_id):
             raise InvalidInput("Say chain_id, or all=1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from gateway.console import csrf, people
+from gateway.console import csrf
 from gateway.console.people import see_other
 from gateway.console.ports import Desk
 from gateway.console.room import ROOM
@@ -18,9 +18,6 @@ class ConsentsPage:
 
     async def end(self, request: web.Request) -> web.Response:
         """Forget a consent; all tokens that rest on it are dead."""
-        asked = await csrf.signed_form(request, self._desk)
-        if asked is None:
-            return people.to_sign_in(request)
-        account, form = asked
+        account, form = await csrf.signed_form(request, self._desk)
         await self._desk.consents.end(request, account, form.get("client", ""))
         return see_other(f"{request.app[ROOM].places.account}?done=consent")

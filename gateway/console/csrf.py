@@ -12,7 +12,7 @@ from hmac import compare_digest
 from aiohttp import hdrs, web
 
 from gateway.console.identity import form_token
-from gateway.console.people import session_of, signed_in
+from gateway.console.people import require, session_of
 from gateway.console.ports import Desk
 from gateway.console.room import ROOM
 from gateway.errors import Forbidden, ForgedForm
@@ -57,17 +57,16 @@ def check(request: web.Request, form: dict[str, str]) -> None:
         raise ForgedForm(reason="form_token")
 
 
-async def signed_form(request: web.Request, desk: Desk) -> tuple[Account, dict[str, str]] | None:
+async def signed_form(request: web.Request, desk: Desk) -> tuple[Account, dict[str, str]]:
     """
-    Who sent which form; None when nobody is signed in.
+    Who sent which form.
 
     Raises:
+        NotSignedIn: Nobody.
         ForgedForm: It was not sent from one of our pages to this browser.
         StoreUnavailable: If the store does not answer.
     """
-    account = await signed_in(request)
-    if account is None:
-        return None
+    account = await require(request)
     form = await desk.read_form(request)
     check(request, form)
     return account, form

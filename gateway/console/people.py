@@ -15,6 +15,10 @@ from gateway.oauth.records import Account
 from gateway.oauth.tokens import raw, text
 
 
+class NotSignedIn(Exception):
+    """A page was asked for by nobody; `gateway.console.application` leads to the sign-in page."""
+
+
 def session_of(request: web.Request) -> Session:
     """The session of a request to a page, which was loaded before the page is asked."""
     session: Session = request[SESSION_KEY]
@@ -34,6 +38,20 @@ async def signed_in(request: web.Request) -> Account | None:
     account = await request.app[ROOM].accounts.find_account(session["account"])
     if account is None or not compare_digest(proof_of(account.password_hash), raw(session["proof"])):
         return None
+    return account
+
+
+async def require(request: web.Request) -> Account:
+    """
+    Whose session it is.
+
+    Raises:
+        NotSignedIn: Nobody's, as `signed_in`.
+        StoreUnavailable: If the store does not answer.
+    """
+    account = await signed_in(request)
+    if account is None:
+        raise NotSignedIn
     return account
 
 

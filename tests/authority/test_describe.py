@@ -204,3 +204,11 @@ async def test_no_secret_shows_in_a_log(house: House, caplog: pytest.LogCaptureF
     assert caplog.records
     for secret in house.issued:
         assert secret not in caplog.text
+
+
+async def test_what_was_registered_is_told_though_the_store_goes_meanwhile(house: House) -> None:
+    """Its secret is shown in this answer and in no other; when it was issued is optional (RFC 7591 section 3.2.1)."""
+    house.clients.broken = {"find_client"}
+    document = await register(house)
+    assert document["client_secret"].startswith("gws_")
+    assert "client_id_issued_at" not in document
