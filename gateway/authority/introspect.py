@@ -37,13 +37,11 @@ class IntrospectionEndpoint:
         found = await self._find(presented)
         if found is None:
             return answer(INACTIVE)
-        token, client = found
-        # Read after the record: whatever its look-up took counts against the token.
-        now_ms = await self._tokens.now_ms()
+        token, client, now_ms = found
         claims = read_claims(presented)
         return answer(describe(token, client, caller=caller.client, now_ms=now_ms, issuer=self._issuer, claims=claims))
 
-    async def _find(self, token: bytes) -> tuple[AccessToken | Chain, Client | None] | None:
+    async def _find(self, token: bytes) -> tuple[AccessToken | Chain, Client | None, int] | None:
         if (access := find_access(token)) is not None:
             return await self._tokens.find_access(access)
         if (refresh := find_refresh(token)) is not None:

@@ -255,11 +255,11 @@ class TokenStore(Protocol):
         ``tokens.refresh`` is of the presented token's chain.
         """
 
-    async def find_access(self, ref: AccessRef) -> tuple[AccessToken, Client | None] | None:
-        """The record of an access token with its client (None when the client is gone)."""
+    async def find_access(self, ref: AccessRef) -> tuple[AccessToken, Client | None, int] | None:
+        """The record of an access token with its client (None when the client is gone), and the store's time, ms."""
 
-    async def find_refresh(self, ref: RefreshRef) -> tuple[Chain, Client | None] | None:
-        """The chain whose *current* refresh token this is, with its client; None for a spent or unknown one."""
+    async def find_refresh(self, ref: RefreshRef) -> tuple[Chain, Client | None, int] | None:
+        """The chain whose *current* refresh token this is, with its client and the time; None for a spent or unknown one."""
 
     async def find_chain(self, ref: RefreshRef) -> Chain | None:
         """The chain of a refresh token, whether it is the current one or not."""

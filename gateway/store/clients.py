@@ -72,7 +72,7 @@ class RedisClients(RedisAccounts):
         if found is None or found[1] is None:
             return None
         with answering("find_credential"):
-            return self._joined(client_key, *found)
+            return self._joined(client_key, found[0], found[1])
 
     def _joined(self, client_key: str, value: bytes, owner: bytes) -> tuple[Client, Credential] | None:
         client, credential = codec.decode_client(owner), codec.decode_credential(value)

@@ -99,16 +99,16 @@ class RedisTokens:
             return Refreshed(outcome, granted, answer[2] // 1000, answer[3])
         return Refreshed(outcome, granted, access_ttl_ms // 1000 if outcome is RefreshOutcome.ROTATED else 0)
 
-    async def find_access(self, ref: AccessRef) -> tuple[AccessToken, Client | None] | None:
-        """The record of an access token with its client (None when the client is gone)."""
+    async def find_access(self, ref: AccessRef) -> tuple[AccessToken, Client | None, int] | None:
+        """The record of an access token with its client (None when the client is gone), and the store's time, ms."""
         found = await self._find("token", self._keys.token(ref), ref.partition)
         if found is None:
             return None
         with answering("find_access"):
-            return codec.decode_token(found[0], ref.partition), None if found[1] is None else codec.decode_client(found[1])
+            return codec.decode_token(found[0], ref.partition), _client(found[1]), found[2]
 
-    async def find_refresh(self, ref: RefreshRef) -> tuple[Chain, Client | None] | None:
-        """The chain whose *current* refresh token this is, with its client; None for a spent or unknown one."""
+    async def find_refresh(self, ref: RefreshRef) -> tuple[Chain, Client | None, int] | None:
+        """The chain whose *current* refresh token this is, with its client and the time; None for a spent or unknown one."""
         found = await self._find("chain", self._keys.chain(ref.partition, ref.chain_id), ref.partition)
         if found is None:
             return None
@@ -116,7 +116,7 @@ class RedisTokens:
             chain = codec.decode_chain(found[0], ref.partition, ref.chain_id)
             if not compare_digest(chain.current, ref.digest):
                 return None
-            return chain, None if found[1] is None else codec.decode_client(found[1])
+            return chain, _client(found[1]), found[2]
 
     async def find_chain(self, ref: RefreshRef) -> Chain | None:
         """The chain of a refresh token, whether it is the current one or not."""
@@ -166,10 +166,14 @@ class RedisTokens:
         """The store's clock."""
         return await read_clock(self._caller)
 
-    async def _find(self, kind: str, key: bytes, partition: str) -> tuple[bytes, bytes | None] | None:
+    async def _find(self, kind: str, key: bytes, partition: str) -> tuple[bytes, bytes | None, int] | None:
         found = await _FIND_WITH_CLIENT(self._caller, [key], [kind, self._keys.clients_short(partition)])
-        return None if found is None else (found[0], found[1])
+        return None if found is None else (found[0], found[1], found[2])
 
     @staticmethod
     def _share_a_slot(client_id: str, client_key: str, partition: str) -> bool:
         return client_id[4:7] == client_key[4:7] == partition
+
+
+def _client(value: bytes | None) -> Client | None:
+    return None if value is None else codec.decode_client(value)

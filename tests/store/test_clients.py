@@ -129,7 +129,7 @@ async def test_ending_all_tokens_spares_those_that_come_later(stores: Stores) ->
     for pair in (old, new):
         found = await stores.tokens.find_access(pair.access)
         assert found is not None
-        lives.append(is_live(*found, await stores.tokens.now_ms()))
+        lives.append(is_live(*found))
     assert lives == [False, True]
 
 

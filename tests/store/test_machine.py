@@ -176,15 +176,14 @@ class Life(RuleBasedStateMachine):
 
     async def _compare(self) -> None:
         tokens = self.stores.tokens
-        now = await tokens.now_ms()
         found = await asyncio.gather(*(tokens.find_access(ref) for ref in self.model.accesses))
         for (ref, token), one in zip(self.model.accesses.items(), found, strict=True):
-            assert (one is not None and is_live(*one, now)) == token.lives(self.model.now), ref
+            assert (one is not None and is_live(*one)) == token.lives(self.model.now), ref
         chains = [(chain, ref) for chain in self.model.chains.values() for ref in (chain.taken, chain.current) if ref]
         held = await asyncio.gather(*(tokens.find_refresh(ref) for _, ref in chains))
         for (chain, ref), held_one in zip(chains, held, strict=True):
             lives = ref is chain.current and chain.lives(self.model.now)
-            assert (held_one is not None and is_live(*held_one, now)) == lives, ref
+            assert (held_one is not None and is_live(*held_one)) == lives, ref
             assert held_one is None or ref is not chain.taken
 
     # --- who

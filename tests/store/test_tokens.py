@@ -76,16 +76,16 @@ async def test_an_issued_pair_is_found_with_its_client(stores: Stores) -> None:
 
     found = await stores.tokens.find_access(pair.access)
     assert found is not None
-    token, owner = found
+    token, owner, now = found
     assert owner is not None
     assert owner.client_id == token.client_id == client.id
     assert (token.client_key, token.chain_id, token.scopes, token.epoch) == (client.key, pair.refresh.chain_id, {"a"}, 2)
-    assert before <= token.issued_at <= await stores.tokens.now_ms()
+    assert before <= token.issued_at <= now <= await stores.tokens.now_ms()
     assert token.expires_at == token.issued_at + HOUR
 
     held = await stores.tokens.find_refresh(pair.refresh)
     assert held is not None
-    chain, owner = held
+    chain, owner, _ = held
     assert owner is not None
     assert (chain.client_id, chain.client_key, chain.scopes, chain.epoch) == (client.id, client.key, {"a"}, 2)
     assert chain.expires_at == chain.issued_at + DAY
