@@ -79,7 +79,7 @@ def test_a_store_that_dies_is_started_again(gateway: Make, workers: str) -> None
     wait_for(lambda: running.events("store.restarted"))
     wait_for(lambda: '"store": "up"' in running.ask("GET", "/readyz", admin=True)[1])
     if workers == "2":  # the supervisor asks on a connection of its own: those of the workers are back within a second
-        wait_for(lambda: running.form(client, "/v1/oauth/token", "grant_type=client_credentials") == 200)
+        wait_for(lambda: len(running.events("wire.connected")) == 2 * int(workers))
     assert running.token(client)
     assert running.end() == 0
 

@@ -10,8 +10,8 @@
 --          10 mark of the source, 11 resources, by spaces ("": all), 12 most live access tokens (> 0)
 --
 -- Touches the chains under the prefix too (same hash tag).
--- Returns -ms to wait when the client has too many access tokens, 1 when stored, 2 when stored and the client is not kept for ever yet, 0 when the client is gone or disabled or the
--- credential is no more.
+-- Returns 1 when stored, 2 when stored and the client is not kept for ever yet, 0 when the client is gone or disabled or the
+-- credential is no more, or less than 0: the ms to wait, when the client has too many access tokens.
 local client_key, scopes, chain_id, chain_prefix = ARGV[1], ARGV[2], ARGV[5], ARGV[9]
 local access_ttl, refresh_ttl, most = tonumber(ARGV[4]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local now = now_ms()
@@ -58,7 +58,8 @@ end
 
 local expires = now + refresh_ttl
 local chain = {
-  c = short(client.c), k = short(client_key), s = scopes, e = client.e, i = now, x = expires, d = ARGV[6], a = { ARGV[3], now + access_ttl },
+  c = short(client.c), k = short(client_key), s = scopes, e = client.e, i = now, x = expires, d = ARGV[6],
+  a = { ARGV[3], now + access_ttl },
   w = ARGV[11] ~= "" and ARGV[11] or nil,
 }
 store_chain(KEYS[6], chain, now)

@@ -10,8 +10,8 @@
 --          14 resources of the access token, by spaces ("": those of the code), 15 most live access tokens (> 0)
 --
 -- Touches the chains and access tokens under the prefixes too (same hash tag).
--- Returns {"full", ms to wait} (too many access tokens; the code stays good), {"issued", scopes, 1 or 2 (the client is not kept for ever yet)}, {"burned"}, {"replayed"} or {"unknown"}; the last
--- one changes nothing: a stranger may neither use nor burn a code.
+-- Returns {"issued", scopes, 1 or 2 (the client is not kept for ever yet)}, {"full", ms to wait} (too many access tokens; the code
+-- stays good), {"burned"}, {"replayed"} or {"unknown"}; the last one changes nothing: a stranger may neither use nor burn a code.
 local client_key, chain_id = ARGV[1], ARGV[5]
 local access_ttl, idle, longest = tonumber(ARGV[4]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local now = now_ms()

@@ -11,7 +11,8 @@
 --
 -- Touches the chain's access tokens under the prefix too (same hash tag).
 -- Returns {"rotated", scopes}, {"repeated", scopes, ms that the access token has left, sealed successor},
--- {"full", ms to wait} (too many access tokens), {"widened"} or {"misdirected"} (scopes or resources beyond the chain's), {"replayed"} or {"unknown"}; only the first and "replayed" change anything but the last use.
+-- {"full", ms to wait} (too many access tokens), {"widened"} or {"misdirected"} (scopes or resources beyond the chain's),
+-- {"replayed"} or {"unknown"}; only the first and "replayed" change anything but the last use.
 local client_key, chain_id, presented = ARGV[2], ARGV[3], ARGV[4]
 local access_ttl, grace = tonumber(ARGV[10]), tonumber(ARGV[11])
 local now = now_ms()
