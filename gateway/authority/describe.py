@@ -20,12 +20,13 @@ from gateway.config.model import OAuth
 from gateway.errors import InvalidClientMetadata, InvalidRegistrationToken, StoreUnavailable, TokenRefused
 from gateway.guard.attempts import Kind
 from gateway.guard.bearer import bearer
+from gateway.oauth.authorization import RESPONSE_TYPE
 from gateway.oauth.client_metadata import Offer, public_keys, read_client_metadata, read_replacement, redirect_uris
-from gateway.oauth.grants import grant_types
+from gateway.oauth.grants import AUTHORIZATION_CODE, grant_types
 from gateway.oauth.metadata import NONE, auth_methods, endpoint_url
 from gateway.oauth.ports import ClientStore
 from gateway.oauth.records import Client, Credential, Registration
-from gateway.oauth.scopes import parse_scope
+from gateway.oauth.scopes import parse_scope, write_scope
 from gateway.oauth.secrets import find_match
 from gateway.oauth.tokens import find_manager
 from gateway.telemetry.metrics import Registry
@@ -88,7 +89,11 @@ class DescribedClients:
         return self._shown(client, orjson.loads(registration.metadata), token)
 
     async def replace(self, request: web.Request) -> web.Response:
-        """Replace all that is registered (RFC 7592 section 2.2); scopes that the operator granted are the operator's to take."""
+        """
+        Replace all that is registered (RFC 7592 section 2.2), which may come out as less (section 2.2.1).
+
+        Scopes that the operator granted are the operator's to take, and what the operator has set is the operator's to change.
+        """
         client, registration, token = await self._authenticate(request)
         found = await self._clients.find_credentials(client.client_id)
         credentials = found[1] if found is not None else []
@@ -102,8 +107,9 @@ class DescribedClients:
         await self._replace_keys(client.client_id, credentials, public_keys(metadata))
         scopes = _scopes(metadata) | (client.scopes - self._offer.scopes)
         changed = await self._clients.change_client(
-            client.client_id, scopes=scopes, grants=_grants(metadata), redirect_uris=redirect_uris(metadata), name=name
-        )
+            client.client_id, scopes=scopes, grants=_grants(metadata), redirect_uris=redirect_uris(metadata), name=name,
+            own=True,
+        )  # fmt: skip
         saved = Registration(client.client_id, registration.manager_digest, orjson.dumps(metadata))
         if changed is None or not await self._clients.save_registration(saved):
             raise InvalidRegistrationToken(sent=True, reason="deleted_meanwhile")
@@ -173,7 +179,7 @@ class DescribedClients:
     def _shown(self, client: Client, metadata: dict[str, object], token: str) -> web.Response:
         issued = {"client_id_issued_at": client.issued_at // 1000}
         waiting = PENDING if client.pending else {}
-        return answer({**self._document(client.client_id, client.name, token, metadata), **issued, **waiting})
+        return answer({**self._document(client.client_id, client.name, token, _as_fixed(client, metadata)), **issued, **waiting})
 
     def _document(self, client_id: str, name: str, token: str, metadata: dict[str, object]) -> dict[str, object]:
         return {
@@ -187,6 +193,19 @@ class DescribedClients:
 
 def _scopes(metadata: dict[str, object]) -> frozenset[str]:
     return parse_scope(str(metadata["scope"])) if "scope" in metadata else _NONE
+
+
+def _as_fixed(client: Client, metadata: dict[str, object]) -> dict[str, object]:
+    """What a client registered, with what the operator has set in its place."""
+    shown = dict(metadata)
+    if "scopes" in client.fixed:
+        shown["scope"] = write_scope(client.scopes)
+    if "grants" in client.fixed:
+        shown["grant_types"] = sorted(client.grants)
+        shown["response_types"] = [RESPONSE_TYPE] if client.may_use(AUTHORIZATION_CODE) else []
+    if "redirect_uris" in client.fixed:
+        shown["redirect_uris"] = list(client.redirect_uris)
+    return shown
 
 
 def _is_public(metadata: dict[str, object]) -> bool:

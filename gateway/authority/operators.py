@@ -13,7 +13,7 @@ from gateway.authority.hasher import Hasher
 from gateway.errors import Conflict, InvalidInput, NotFound
 from gateway.oauth.accounts import read_password, read_username
 from gateway.oauth.ports import AdmissionStore, ClientStore
-from gateway.oauth.records import INTROSPECT_ANY, Client
+from gateway.oauth.records import FIXABLE, INTROSPECT_ANY, Client
 from gateway.oauth.secrets import IssuedKey
 from gateway.oauth.tokens import ENTROPY, PARTITION_ENTROPY, find_initial, mint_initial, mint_partition
 
@@ -81,6 +81,8 @@ async def set_client(clients: ClientStore, client_id: str, changes: Mapping[str,
     """
     Change a client; what lives keeps its time, new tokens get what is said.
 
+    What is set of `FIXABLE` the client does not change itself any more, until all grants are its own again.
+
     Args:
         clients: The store.
         client_id: Which.
@@ -93,7 +95,13 @@ async def set_client(clients: ClientStore, client_id: str, changes: Mapping[str,
     """
     if set(changes.get("permissions", ())) - {INTROSPECT_ANY}:
         raise InvalidInput(f"the only permission is {INTROSPECT_ANY}")
-    client = await clients.change_client(client_id, **changes)
+    known = await clients.find_client(client_id)
+    if known is None:
+        raise NotFound(_UNKNOWN)
+    fixed = known.fixed | FIXABLE.intersection(changes)
+    if not changes.get("grants", known.grants):
+        fixed -= {"grants"}
+    client = await clients.change_client(client_id, **changes, fixed=fixed)
     if client is None:
         raise NotFound(_UNKNOWN)
     return _shown(client)

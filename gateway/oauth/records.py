@@ -9,6 +9,8 @@ JWT = "jwt"
 """The format of access tokens that are JWTs (RFC 9068)."""
 INTROSPECT_ANY = "introspect:any"
 """The client permission, granted by the operator, to introspect tokens of other clients."""
+FIXABLE = frozenset({"scopes", "grants", "redirect_uris"})
+"""Of what a client says of itself (RFC 7591), what bounds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Client:
     """Access tokens that it may have at once; 0: as configured."""
     access_token_format: str = ""
     """``opaque`` or ``jwt``; empty: as configured."""
+    fixed: frozenset[str] = frozenset()
+    """What of `FIXABLE` the operator has set, and an update of its own (RFC 7592) does not change."""
 
     def may_use(self, grant: str) -> bool:
         """Whether a grant type is permitted to it."""

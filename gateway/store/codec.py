@@ -18,7 +18,19 @@ from typing import Any
 
 import msgpack
 
-from gateway.oauth.records import AccessToken, Account, Chain, Client, Code, Consent, Credential, Registration, SignIn, Use
+from gateway.oauth.records import (
+    FIXABLE,
+    AccessToken,
+    Account,
+    Chain,
+    Client,
+    Code,
+    Consent,
+    Credential,
+    Registration,
+    SignIn,
+    Use,
+)
 from gateway.oauth.signing_keys import Ring, SigningKey
 from gateway.oauth.tokens import old_subject, raw, text
 
@@ -67,6 +79,7 @@ def encode_client(client: Client) -> bytes:
         **({"N": client.name} if client.name else {}),
         **{letter: value for letter, value in _limits(client) if value},
         **({"f": client.access_token_format} if client.access_token_format else {}),
+        **({"O": _letters(client.fixed)} if client.fixed else {}),
     })  # fmt: skip
 
 
@@ -75,7 +88,7 @@ def encode_changes(changes: Mapping[str, object]) -> bytes:
     known: dict[str, object] = {}
     for name, value in changes.items():
         if isinstance(value, frozenset):
-            value = join(value)
+            value = _letters(value) if name == "fixed" else join(value)
         elif isinstance(value, tuple):
             value = list(value)
         known[_LETTERS[name]] = int(value) if isinstance(value, bool) else value
@@ -113,6 +126,7 @@ def decode_client(value: bytes) -> Client:
             max_live_chains=_number(fields.get(b"M", 0)),
             max_live_tokens=_number(fields.get(b"L", 0)),
             access_token_format=str(fields.get(b"f", b""), "ascii"),
+            fixed=frozenset(name for name in FIXABLE if _LETTERS[name] in _words(fields.get(b"O", b""))),
         )
     except _BROKEN:
         raise CorruptRecord("client") from None
@@ -345,9 +359,14 @@ def decode_consent(value: bytes, client_id: str, subject: str) -> Consent:
 
 _LETTERS = {
     "enabled": "n", "scopes": "s", "permissions": "p", "grants": "o", "redirect_uris": "u", "name": "N", "access_ttl_ms": "A",
-    "refresh_ttl_ms": "R", "max_live_chains": "M", "max_live_tokens": "L", "access_token_format": "f",
+    "refresh_ttl_ms": "R", "max_live_chains": "M", "max_live_tokens": "L", "access_token_format": "f", "fixed": "O",
 }  # fmt: skip
 """What of a client can be changed."""
+
+
+def _letters(names: frozenset[str]) -> str:
+    """Which fields are meant, in the one normal form."""
+    return join(frozenset(_LETTERS[name] for name in names))
 
 
 def _limits(client: Client) -> tuple[tuple[str, int], ...]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.authority import operators
 from gateway.oauth import tokens as formats
 from tests.authority.conftest import House, MakeHouse, basic
 
@@ -212,3 +213,25 @@ async def test_what_was_registered_is_told_though_the_store_goes_meanwhile(house
     document = await register(house)
     assert document["client_secret"].startswith("gws_")
     assert "client_id_issued_at" not in document
+
+
+async def test_rfc7592_2_2_1_what_the_operator_has_set_a_client_does_not_undo(house_with: MakeHouse) -> None:
+    """Else whoever was approved for little would take the rest himself; the answers say how it is."""
+    house = await house_with(scopes={"a": "", "b": ""}, default_scopes=["a", "b"], sign_in=True)
+    uris = ["https://app.example.com/cb"]
+    document = await register(house, redirect_uris=uris)
+    own = {"headers": manager(document)}
+    little = {"scopes": frozenset({"a"}), "grants": frozenset({"client_credentials"}), "redirect_uris": ()}
+    await operators.set_client(house.clients, document["client_id"], little)
+    wide = {"client_id": document["client_id"], "redirect_uris": uris, "scope": "a b"}
+    replaced = await (await house.http.put(path(document), json=wide, **own)).json()
+    shown = await (await house.http.get(path(document), **own)).json()
+    for said in (replaced, shown):
+        assert (said["scope"], said["grant_types"]) == ("a", ["client_credentials"])
+        assert (said["redirect_uris"], said["response_types"]) == ([], [])
+    client = await house.clients.find_client(document["client_id"])
+    assert {name: getattr(client, name) for name in little} == little
+    await operators.set_client(house.clients, document["client_id"], {"grants": frozenset()})
+    await house.http.put(path(document), json=wide, **own)
+    client = await house.clients.find_client(document["client_id"])
+    assert (client.may_use("authorization_code"), client.redirect_uris, client.scopes) == (True, (), {"a"})
