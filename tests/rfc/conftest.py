@@ -44,6 +44,20 @@ def gateway(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield gateway
 
 
+@pytest.fixture(scope="session")
+def people(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """Another gateway, where people sign in."""
+    config: dict[str, Any] = {
+        "oauth": {
+            "sign_in": True, "scopes": {"read": "Read.", "write": "Write."}, "default_scopes": ["read", "write"],
+        },
+        "upstreams": {"legacy": {"targets": [f"http://127.0.0.1:{origin.port}"]}},
+        "routes": [{"path": "/v1/resource", "upstream": "legacy"}],
+    }  # fmt: skip
+    with Gateway(tmp_path_factory.mktemp("people"), config).running() as gateway:
+        yield gateway
+
+
 @pytest.fixture
 def register(gateway: Gateway) -> Callable[[], Credential]:
     """Make a client."""
