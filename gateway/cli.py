@@ -116,6 +116,13 @@ def _healthcheck(arguments: argparse.Namespace) -> int:
     return FAILED if trouble else OK
 
 
+def _learn(arguments: argparse.Namespace) -> int:
+    from gateway.learn import show
+
+    print(show(_load(arguments).config, forget=arguments.forget), end="")
+    return OK
+
+
 def _demo_upstream(arguments: argparse.Namespace) -> int:
     from gateway.ops import demo_upstream
     from gateway.ops.listening import bind
@@ -151,6 +158,11 @@ def _parser() -> argparse.ArgumentParser:
     clients = commands.add_parser("clients", help="the operator's way to make, admit and end clients")
     actions = clients.add_subparsers(required=True, metavar="ACTION")
     add_commands(actions, _add_config, lambda arguments: _load(arguments).config)
+
+    learn = commands.add_parser("learn", help="print which scopes clients need on routes with `enforce: report`, as YAML")
+    _add_config(learn)
+    learn.add_argument("--forget", action="store_true", help="then forget what was seen, to begin anew")
+    learn.set_defaults(command=_learn)
 
     demo = commands.add_parser("demo-upstream", help="run the small legacy API of `make run`")
     demo.add_argument("--host", default="127.0.0.1", help="address to bind (default %(default)s)")

@@ -27,6 +27,7 @@ from gateway.store.caller import RedisCaller
 from gateway.store.clients import RedisClients
 from gateway.store.connect import connect
 from gateway.store.embedded import EmbeddedStore
+from gateway.store.findings import RedisFindings
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ class Desk:
     clients: RedisClients
     admissions: RedisAdmissions
     hasher: Hasher
+    findings: RedisFindings
 
 
 def enrol(
@@ -146,7 +148,7 @@ async def _operate(config: Config, socket_path: Path | None, act: Callable[[Desk
         await reach(config, redis)
         caller = RedisCaller(redis)
         clients, admissions = RedisClients(caller, config.store.prefix), RedisAdmissions(caller, config.store.prefix)
-        return await act(Desk(clients, admissions, hasher))
+        return await act(Desk(clients, admissions, hasher, RedisFindings(caller, config.store.prefix)))
     finally:
         hasher.close()
         await redis.aclose()

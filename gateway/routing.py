@@ -38,7 +38,8 @@ class Route:
         "_matches", "allow", "between_bytes", "connect", "cors", "first_byte", "forward_authorization", "hosts", "is_oauth",
         "max_body", "methods", "min_body_rate", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method",
         "addresses", "session_cookie", "streams", "total", "upstream",
-        "_metadata", "kept_out", "preserve_host", "request_headers", "resources", "response_headers", "rewriting",
+        "_metadata", "kept_out", "open", "preserve_host", "reports", "request_headers", "resources", "response_headers",
+        "rewriting",
     )  # fmt: skip
 
     def __init__(self, section: RouteSection, issuer: str, *, own: bool = False, session_cookie: bytes = b"") -> None:
@@ -52,6 +53,10 @@ class Route:
         self.methods = _with_head(section.methods or (section.scopes if isinstance(section.scopes, Mapping) else ()))
         """Empty: any."""
         self.public = section.public or own
+        self.reports = section.enforce == "report"
+        """Whether it only says what it would refuse."""
+        self.open = self.public or self.reports
+        """Whether requests pass without a token."""
         self.own = own
         self.session_cookie = session_cookie
         """The cookie that stays between the browser and the pages; empty where there are none, and for their own route."""

@@ -35,6 +35,7 @@ from gateway.store.clients import RedisClients
 from gateway.store.connect import connect
 from gateway.store.datadir import read_secret
 from gateway.store.dial import find_address
+from gateway.store.findings import RedisFindings
 from gateway.store.link import VerdictLink
 from gateway.store.sessions import RedisSessions
 from gateway.store.signing_keys import RedisSigningKeys
@@ -47,6 +48,9 @@ Protocol = asyncio.Protocol
 
 _CLOSE = 3.0
 """Seconds that closing all connections may take."""
+
+_FLUSH = 2.0
+"""Seconds between two reports to the store."""
 
 log = logging.getLogger("gateway.worker")
 
@@ -83,6 +87,8 @@ class Worker:
         self._access_log = AccessLog(1, registry, readable=os.isatty(1))
         tls = None if certificates is None else certificates.context
         self._edge = Edge(config, Router(config), verdicts, self._connect_authority, registry, self._access_log, tls)
+        self._findings = RedisFindings(self._wire, store.prefix)
+        self._flushing: asyncio.Task[None] | None = None
         self._certificates = certificates
         if certificates is not None:
             certificates.watch(asyncio.get_running_loop(), registry)
@@ -110,6 +116,8 @@ class Worker:
         await self._link.start()
         await self._wire.start()
         await self._edge.start(sockets, turn)
+        if any(route.reports for route in self._edge.router.routes):
+            self._flushing = asyncio.create_task(self._flush_findings())
         memory.settle()
 
     async def drain(self) -> None:
@@ -128,12 +136,29 @@ class Worker:
         if self._certificates is not None:
             self._certificates.close()
         await self._edge.drain(0)
+        if self._flushing is not None:
+            self._flushing.cancel()
+            await self._hand_on()
         await self._authority.cleanup()
         self._hasher.close()
         await self._link.close()
         await self._wire.close()
         await self.redis.aclose()
         self._access_log.close()
+
+    async def _flush_findings(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH)
+            await self._hand_on()
+
+    async def _hand_on(self) -> None:
+        """What routes that only report have found goes to the store; what does not get there is tried again."""
+        taken = self._edge.reports.take()
+        try:
+            if taken:
+                await self._findings.add(taken)
+        except StoreUnavailable:
+            self._edge.reports.put_back(taken)
 
     async def _connect_authority(self, factory: Callable[[], Protocol]) -> tuple[asyncio.Transport, Any]:
         """A new connection between the edge and the authority, in memory: no name, no port, no file."""

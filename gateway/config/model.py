@@ -389,6 +389,11 @@ class Route(Section):
     """Scopes of which a token needs one."""
     public: Flag = False
     """No token is asked.  A route is public only by saying so."""
+    enforce: Literal["always", "report"] = "always"
+    """
+    report: every request passes, as if the route were public, and what would have been refused is counted, for ``gateway learn``.
+    For an API that gets its gateway while it is in use; the gateway says at every start which routes are open so.
+    """
     allow: tuple[AllowWord, ...] = ()
     """What this back end needs although it is ambiguous: semicolon, encoded_slash, double_slash, underscore_headers."""
     forward_authorization: Flag = False
@@ -427,10 +432,17 @@ class Route(Section):
     streams: Streams | None = None
     """Allow ``Upgrade: websocket`` here, and bound what streams; ``{}`` for the defaults.  Without it there are no upgrades."""
 
+    @property
+    def open(self) -> bool:
+        """Whether it lets requests through without a token."""
+        return self.public or self.enforce == "report"
+
     @model_validator(mode="after")
     def _public_needs_no_scopes(self) -> Route:
         if self.public and (self.scopes or self.scopes_any):
             raise ValueError("a public route asks no token, so it can't ask scopes: remove public or the scopes")
+        if self.public and self.enforce == "report":
+            raise ValueError("a public route refuses nobody, so there is nothing to report: remove public or enforce")
         return self
 
 

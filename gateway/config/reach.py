@@ -76,8 +76,8 @@ def _lets_fewer_in(other: Route, than: Route) -> bool:
 
 
 def _asks_more(other: Route, than: Route) -> bool:
-    if other.public or than.public:
-        return than.public and not other.public
+    if other.open or than.open:
+        return than.open and not other.open
     certain = _certain(than)
     if not _needed(other) <= certain:
         return True

@@ -173,14 +173,22 @@ def own_endpoints(draft: Draft) -> Iterator[Fault]:
 
 def open_beside(draft: Draft) -> Iterator[Fault]:
     """A path that needs a token while the same one with, or without, a slash at its end is public: back ends take both alike."""
-    public = {route.path for _, route in draft.whole_routes if route.public}
-    closed = {route.path for _, route in draft.whole_routes if not route.public}
+    public = {route.path for _, route in draft.whole_routes if route.open}
+    closed = {route.path for _, route in draft.whole_routes if not route.open}
     for number, route in draft.whole_routes:
         other = route.path.removesuffix("/") if route.path.endswith("/") else f"{route.path}/"
-        if route.public or not other or _most_specific(other, public | closed) not in public - closed:
+        if route.open or not other or _most_specific(other, public | closed) not in public - closed:
             continue
         message = f"{other} is public, and many back ends take it for the same: add a route for it, or a token to that one"
         yield draft.warning(message, "routes", number, "path")
+
+
+def reporting(draft: Draft) -> Iterator[Fault]:
+    """Nobody forgets a route that lets everybody through."""
+    for number, route in draft.whole_routes:
+        if route.enforce == "report":
+            message = "report lets every request through, token or not: write always once gateway learn finds nothing new"
+            yield draft.warning(message, "routes", number, "enforce")
 
 
 def _most_specific(path: str, paths: set[str]) -> str:

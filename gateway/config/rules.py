@@ -51,6 +51,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (route_rules.addresses, ("routes",)),
     (route_rules.duplicates, ("routes",)),
     (route_rules.open_beside, ("routes",)),
+    (route_rules.reporting, ("routes",)),
     (route_rules.upstreams_known, ("routes", "upstreams")),
     (route_rules.own_endpoints, ("routes", "oauth.prefix", "oauth.registration_paths", "oauth.sign_in")),
     (cors_rules.cors, ("routes",)),

@@ -41,7 +41,7 @@ from gateway.errors import (
     UriTooLong,
 )
 from gateway.guard.bearer import bearer
-from gateway.guard.permit import Permit, permit, permit_public
+from gateway.guard.permit import Permit, permit, permit_public, permit_reported
 from gateway.guard.streams import Stream
 from gateway.guard.verdict import Verdict
 from gateway.mapping import outward, public_origin
@@ -296,8 +296,8 @@ class Downstream(asyncio.Protocol):
         match = cast(Match, self._match)
         if match.route.streams is not None:
             self._handshake = find_handshake(reader, match.route.streams)
-        if match.route.public:
-            self._forward(permit_public(match))
+        if match.route.open:
+            self._let_in(reader, match)
             return
         now = self.edge.loop.time()
         digest = reader.token_digest
@@ -307,6 +307,31 @@ class Downstream(asyncio.Protocol):
         if verdict is not None:
             self._forward(permit(match, verdict, now))
             return
+        self._fetch(reader, now)
+
+    def _let_in(self, reader: RequestReader, match: Match) -> None:
+        """Forward on a route that asks no token, or that only reports what it would refuse."""
+        if not match.route.reports:
+            self._forward(permit_public(match))
+            return
+        now = self.edge.loop.time()
+        try:
+            verdict = self.edge.verdicts.find(digest_access(reader.token or bearer(reader.authorization)), now)
+            if verdict is None:
+                self._fetch(reader, now)
+                return
+        except GatewayError as error:
+            self._report(match, error)
+        else:
+            self._report(match, verdict)
+
+    def _report(self, match: Match, found: Verdict | GatewayError) -> None:
+        granted, refused = permit_reported(match, found, self.edge.loop.time())
+        self.edge.reports.note(match, granted.client_id, refused)
+        self._forward(granted)
+
+    def _fetch(self, reader: RequestReader, now: float) -> None:
+        """Ask the store."""
         ref = find_access(bearer(reader.authorization))
         if ref is None:
             raise InvalidToken(reason="no access token of this gateway")
@@ -323,10 +348,14 @@ class Downstream(asyncio.Protocol):
         if self._state != _DECIDING:
             return
         self._state = _HEAD
+        match = cast(Match, self._match)
         try:
-            if isinstance(verdict, GatewayError):
+            if match.route.reports:
+                self._report(match, verdict)
+            elif isinstance(verdict, GatewayError):
                 raise verdict
-            self._forward(permit(cast(Match, self._match), verdict, self.edge.loop.time()))
+            else:
+                self._forward(permit(match, verdict, self.edge.loop.time()))
         except GatewayError as error:
             self._refuse(error)
         self._continue()

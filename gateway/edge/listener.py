@@ -27,6 +27,7 @@ from gateway.edge.upstream import Speaker
 from gateway.errors import AmbiguousTarget, Forbidden, GatewayError, TooManyRequests
 from gateway.guard.floods import Floods
 from gateway.guard.ports import Listener
+from gateway.guard.reports import Reports
 from gateway.guard.streams import Streams
 from gateway.guard.verdict import Verdict
 from gateway.oauth.tokens import AccessRef
@@ -110,6 +111,7 @@ class Edge:
         self.keepalive_timeout = config.listen.keepalive.total_seconds()
         self.verdicts = verdicts
         self.streams = Streams(verdicts, registry)
+        self.reports = Reports(registry)
         self.draining = False
         self.date = ""
         """The value of Date, renewed by each tick."""

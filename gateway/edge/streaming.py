@@ -78,7 +78,7 @@ def admit(exchange: Exchange, reader: RequestReader, peer: Peer) -> Stream:
     """
     down = exchange.down
     granted = exchange.permit
-    if exchange.match.route.public:
+    if exchange.match.route.open:
         ref, client = None, source_of(down.edge.client_address(peer, reader)).hex()
     else:
         ref, client = find_access(bearer(reader.authorization)), granted.client_id

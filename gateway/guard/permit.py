@@ -4,7 +4,7 @@ The one place that lets a request pass.  Nothing goes upstream without a `Permit
 
 from __future__ import annotations
 
-from gateway.errors import InsufficientScope, InvalidToken, TokenMissing
+from gateway.errors import GatewayError, InsufficientScope, InvalidToken, TokenMissing
 from gateway.guard.verdict import Verdict
 from gateway.routing import Match
 
@@ -52,7 +52,8 @@ def permit(match: Match, verdict: Verdict, now: float) -> Permit:
     return Permit(verdict.client_id, verdict.identity, verdict.deadline)
 
 
-_PUBLIC = Permit("", b"", float("inf"))
+_FOR_EVER = float("inf")
+_PUBLIC = Permit("", b"", _FOR_EVER)
 
 
 def permit_public(match: Match) -> Permit:
@@ -65,3 +66,31 @@ def permit_public(match: Match) -> Permit:
     if match.route.public is not True:
         raise TokenMissing
     return _PUBLIC
+
+
+def permit_reported(match: Match, found: Verdict | GatewayError, now: float) -> tuple[Permit, GatewayError | None]:
+    """
+    Leave for a route that only reports, and what it would have refused the request with.
+
+    The upstream is told who calls where a token says so, even one without the scopes; nothing ends with the token.
+
+    Args:
+        match: The route and what it would need.
+        found: What is known of the token, or why nothing is.
+        now: Event-loop seconds.
+
+    Raises:
+        TokenMissing: The route enforces.
+    """
+    if match.route.reports is not True:
+        raise TokenMissing
+    if isinstance(found, GatewayError):
+        return _PUBLIC, found
+    known = Permit(found.client_id, found.identity, _FOR_EVER)
+    try:
+        permit(match, found, now)
+    except InsufficientScope as refused:
+        return known, refused
+    except InvalidToken as refused:
+        return _PUBLIC, refused
+    return known, None

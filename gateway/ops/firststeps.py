@@ -60,7 +60,7 @@ def _sample_path(config: Config) -> str:
     """A path that needs a token and no scope, an exact one where there is one."""
     fitting = [
         route.path for route in config.routes
-        if not (route.public or route.scopes or route.scopes_any or route.hosts) and "GET" in (route.methods or ("GET",))
+        if not (route.open or route.scopes or route.scopes_any or route.hosts) and "GET" in (route.methods or ("GET",))
     ]
     return min(fitting, key=lambda path: (path.endswith("/"), len(path)), default="/")
 
@@ -73,6 +73,8 @@ def _where(route: Route) -> str:
 def _needs(route: Route) -> str:
     if route.public:
         return "nothing (public)"
+    if route.open:
+        return "nothing (only reports)"
     if route.scopes_any:
         return f"token, any of {' '.join(route.scopes_any)}"
     return "token, scopes by method" if isinstance(route.scopes, dict) else " ".join(("token", *route.scopes))

@@ -20,6 +20,7 @@ Whatever one script touches carries the same Redis Cluster hash tag, in braces: 
     gw:rs                     client ids that registered themselves, a sorted set by when they vanish unless used
     gw:lt:{ppp}:<client_id>   how many access tokens of a client have not expired
     gw:jk                     the keys that sign JWT access tokens
+    gw:rf                     what routes that only report would have refused, a hash of counts
     gw:pd                     client ids that wait for the operator, a sorted set by time
 
 Digests (32 bytes) and chain ids (16 bytes) stand in keys as they are: there are millions of them, and base64url would be a
@@ -139,6 +140,10 @@ class Keys:
     def signing_keys(self) -> bytes:
         """The keys that sign JWT access tokens."""
         return f"{self._prefix}:jk".encode("ascii")
+
+    def findings(self) -> bytes:
+        """What routes that only report would have refused."""
+        return f"{self._prefix}:rf".encode("ascii")
 
     def pending(self) -> bytes:
         """Who waits for the operator."""

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.config.model import Config
-from gateway.errors import InsufficientScope, InvalidToken, TokenMissing
-from gateway.guard.permit import permit, permit_public
+from gateway.errors import InsufficientScope, InvalidToken, StoreUnavailable, TokenMissing
+from gateway.guard.permit import permit, permit_public, permit_reported
 from gateway.guard.verdict import Verdict
 from gateway.oauth.records import AccessToken
 from gateway.routing import Match, Router
@@ -102,3 +102,24 @@ def test_only_a_public_route_has_a_public_permit() -> None:
     assert (granted.client_id, granted.identity) == ("", b"")
     with pytest.raises(TokenMissing):
         permit_public(a_match())
+
+
+@pytest.mark.parametrize(("found", "client", "code"), [
+    (TokenMissing(), "", "token_missing"), (StoreUnavailable("x"), "", "store_unavailable"),
+    (a_verdict(), "gwc_me", "insufficient_scope"), (a_verdict("a"), "gwc_me", ""),
+    (a_verdict("a", deadline=NOW), "", "invalid_token"),
+])  # fmt: skip
+def test_a_route_that_only_reports_lets_everybody_in_and_says_who_it_is(found: Any, client: str, code: str) -> None:
+    """As far as a live token says so; nothing ends with it."""
+    granted, refused = permit_reported(a_match(scopes=["a"], enforce="report"), found, NOW)
+    assert (granted.client_id, granted.deadline, refused.code if refused else "") == (client, float("inf"), code)
+    assert (b"X-Client-Id" in granted.identity) == bool(client)
+
+
+def test_a_route_that_enforces_is_never_only_reported() -> None:
+    """One that is public has nothing to report."""
+    for route in ({}, {"public": True}):
+        with pytest.raises(TokenMissing):
+            permit_reported(a_match(**route), a_verdict(), NOW)
+    with pytest.raises(TokenMissing):
+        permit_public(a_match(enforce="report"))

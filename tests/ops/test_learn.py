@@ -1,0 +1,57 @@
+"""``gateway learn`` beside a running gateway: from requests on a route that only reports to the scopes that clients need."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.ops.running import CONFIG, Gateway
+from tests.servers import wait_for
+
+Make = Callable[..., Gateway]
+REPORTING = CONFIG.replace("oauth: {registration: open}", "oauth: {registration: open, scopes: {read: R, write: W}}").replace(
+    "routes:\n", "routes:\n  - {path: /old, upstream: legacy, scopes: {GET: [read], POST: [write]}, enforce: report}\n"
+)
+
+
+def learn(folder: Path, *arguments: str) -> Any:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "learn", *arguments, "-c", str(folder / "config.yaml")],
+        capture_output=True, text=True, timeout=20, env=inherited,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return yaml.safe_load(done.stdout)
+
+
+def test_it_prints_the_fewest_scopes_that_would_have_passed(gateway: Make, folder: Path) -> None:
+    (folder / "config.yaml").write_text(REPORTING)
+    running = gateway().start()
+    assert any("report lets every request through" in event["warning"] for event in running.events("config.questionable"))
+    assert learn(folder) == {"clients": {}, "strangers": []}
+    client = running.register("ann")
+    token = running.token(client)["access_token"]
+    ours = {"Authorization": f"Bearer {token}"}
+    for method, headers in (("GET", {}), ("GET", ours), ("POST", ours)):
+        assert running.ask(method, "/old", **headers)[0] == 502, "it passed; nobody is behind"
+    wait_for(lambda: len(learn(folder)["clients"]) == 1)
+    assert learn(folder, "--forget") == {
+        "clients": {client["client_id"]: {"requests": 2, "scopes": ["read", "write"], "lacks": ["read", "write"]}},
+        "strangers": [{"route": "/old", "method": "GET", "refused": "token_missing", "requests": 1}],
+    }  # fmt: skip
+    assert learn(folder) == {"clients": {}, "strangers": []}
+    assert running.ask("GET", "/v1/resource")[0] == 401
+
+
+def test_what_was_found_last_is_handed_on_when_the_gateway_stops(gateway: Make, folder: Path) -> None:
+    (folder / "config.yaml").write_text(REPORTING)
+    running = gateway().start()
+    assert running.ask("GET", "/old")[0] == 502
+    assert running.end() == 0
+    assert learn(folder)["strangers"][0]["requests"] == 1
