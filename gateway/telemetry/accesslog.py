@@ -23,7 +23,8 @@ from gateway.telemetry.metrics import Registry
 
 MAX_WAITING = 8 * 1024 * 1024
 """Bytes that may wait for the writer before lines are dropped."""
-_SECRET = re.compile(r"gw[ars]_[A-Za-z0-9_-]{40,}")
+_SECRET = re.compile(r"gw[aimors]_[A-Za-z0-9_-]{40,}|eyJ[A-Za-z0-9_-]{20,}(?:\.[A-Za-z0-9_-]*){0,2}")
+"""Ours, and JWTs, whosever they are."""
 _BATCH = 256
 
 
@@ -49,8 +50,8 @@ class AccessLog:
         request_id: str, received: int, sent: int, refusal: str,
     ) -> None:  # fmt: skip
         """Note one finished request: sizes are body bytes, ``path`` has no query, ``refusal`` is an error's code or empty."""
-        if "gw" in path:  # a client put a token into its path: that is no place for it, and neither is the log
-            path = _SECRET.sub("gw_masked", path)
+        if "gw" in path or "eyJ" in path:  # a client put a token into its path: that is no place for it, and neither is the log
+            path = _SECRET.sub("masked", path)
         now = self._wall()
         second = int(now)
         if second != self._second:
