@@ -37,7 +37,7 @@ class Route:
     __slots__ = (
         "_matches", "allow", "between_bytes", "connect", "cors", "first_byte", "forward_authorization", "hosts", "is_oauth",
         "max_body", "methods", "min_body_rate", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method",
-        "addresses", "session_cookie", "streams", "total", "upstream",
+        "addresses", "max_stale", "session_cookie", "streams", "total", "upstream",
         "_metadata", "kept_out", "open", "preserve_host", "reports", "request_headers", "resources", "response_headers",
         "rewriting",
     )  # fmt: skip
@@ -57,6 +57,8 @@ class Route:
         """Whether it only says what it would refuse."""
         self.open = self.public or self.reports
         """Whether requests pass without a token."""
+        self.max_stale = section.max_stale.total_seconds() if section.on_store_failure == "cached" else 0.0
+        """Seconds for which tokens that were known pass while the store can't be asked; 0: none does."""
         self.own = own
         self.session_cookie = session_cookie
         """The cookie that stays between the browser and the pages; empty where there are none, and for their own route."""

@@ -69,7 +69,10 @@ class Worker:
         timeout = store.timeout.total_seconds()
         self.redis = connect(store, socket_path=socket_path)
         self._link = VerdictLink(address, login, prefix=store.prefix, timeout=timeout, registry=registry)
-        verdicts = Verdicts(self._link, clock=asyncio.get_running_loop().time, registry=registry)
+        verdicts = Verdicts(
+            self._link, clock=asyncio.get_running_loop().time, registry=registry,
+            keeps_stale=any(route.on_store_failure == "cached" for route in config.routes),
+        )  # fmt: skip
         self._hasher = Hasher()
         self._wire = Wire(address, login, timeout=timeout, registry=registry)
         clients, tokens = RedisClients(self._wire, store.prefix), RedisTokens(self._wire, store.prefix)

@@ -394,6 +394,13 @@ class Route(Section):
     report: every request passes, as if the route were public, and what would have been refused is counted, for ``gateway learn``.
     For an API that gets its gateway while it is in use; the gateway says at every start which routes are open so.
     """
+    on_store_failure: Literal["deny", "cached"] = "deny"
+    """
+    What becomes of requests with a token while the store can't be asked.  deny: 503.  cached: tokens that were known when the
+    connection to it was lost pass for ``max_stale``, or until they expire; whatever is revoked meanwhile passes too.
+    """
+    max_stale: SomeTime = timedelta(minutes=5)
+    """How long, with ``on_store_failure: cached``; a day at most."""
     allow: tuple[AllowWord, ...] = ()
     """What this back end needs although it is ambiguous: semicolon, encoded_slash, double_slash, underscore_headers."""
     forward_authorization: Flag = False

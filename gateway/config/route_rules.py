@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 
 from gateway.addresses import Network
 from gateway.config.address import is_host
@@ -19,6 +20,7 @@ METHODS = frozenset({
     "REPORT", "SEARCH", "SOURCE", "SUBSCRIBE", "UNBIND", "UNLINK", "UNLOCK", "UNSUBSCRIBE",
 })  # fmt: skip
 """Methods that a route can name."""
+LONGEST_STALE = timedelta(days=1)
 _RESERVED = "authority"
 """The upstream that `gateway.routing` keeps for the gateway's own endpoints."""
 
@@ -181,6 +183,19 @@ def open_beside(draft: Draft) -> Iterator[Fault]:
             continue
         message = f"{other} is public, and many back ends take it for the same: add a route for it, or a token to that one"
         yield draft.warning(message, "routes", number, "path")
+
+
+def outages(draft: Draft) -> Iterator[Fault]:
+    """What is said of outages means something."""
+    for number, route in draft.whole_routes:
+        if route.on_store_failure == "cached" and route.open:
+            message = "requests pass here without asking the store: remove this"
+            yield draft.fault(message, "routes", number, "on_store_failure")
+        if route.max_stale > LONGEST_STALE:
+            yield draft.fault("write at most 1d: nobody can be kept out so long", "routes", number, "max_stale")
+        elif draft.is_set("routes", number, "max_stale") and route.on_store_failure != "cached":
+            message = "it counts with on_store_failure: cached only"
+            yield draft.warning(message, "routes", number, "max_stale")
 
 
 def reporting(draft: Draft) -> Iterator[Fault]:

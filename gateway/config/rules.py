@@ -52,6 +52,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (route_rules.duplicates, ("routes",)),
     (route_rules.open_beside, ("routes",)),
     (route_rules.reporting, ("routes",)),
+    (route_rules.outages, ("routes",)),
     (route_rules.upstreams_known, ("routes", "upstreams")),
     (route_rules.own_endpoints, ("routes", "oauth.prefix", "oauth.registration_paths", "oauth.sign_in")),
     (cors_rules.cors, ("routes",)),

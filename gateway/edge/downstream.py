@@ -41,7 +41,7 @@ from gateway.errors import (
     UriTooLong,
 )
 from gateway.guard.bearer import bearer
-from gateway.guard.permit import Permit, permit, permit_public, permit_reported
+from gateway.guard.permit import Permit, permit, permit_public, permit_reported, permit_stale
 from gateway.guard.streams import Stream
 from gateway.guard.verdict import Verdict
 from gateway.mapping import outward, public_origin
@@ -307,7 +307,13 @@ class Downstream(asyncio.Protocol):
         if verdict is not None:
             self._forward(permit(match, verdict, now))
             return
-        self._fetch(reader, now)
+        stale = self.edge.verdicts.stale(digest, now, match.route.max_stale) if match.route.max_stale else None
+        if stale is None:
+            self._fetch(reader, now)
+        else:
+            granted = permit_stale(match, stale, now)
+            self.edge.count_stale(match.route.name)
+            self._forward(granted)
 
     def _let_in(self, reader: RequestReader, match: Match) -> None:
         """Forward on a route that asks no token, or that only reports what it would refuse."""

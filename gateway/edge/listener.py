@@ -58,6 +58,9 @@ class Verdicts(Protocol):
     def find(self, digest: bytes, now: float) -> Verdict | None:
         """A confirmed verdict that is here already."""
 
+    def stale(self, digest: bytes, now: float, most: float) -> Verdict | None:
+        """What was known when the store could be asked, ``most`` seconds ago at the longest; None while it can."""
+
     def fetch(self, ref: AccessRef, done: Callable[[Verdict | GatewayError], None]) -> None:
         """Ask the store; ``done`` is called later, once."""
 
@@ -297,8 +300,14 @@ class Edge:
         path = exchange.asked.partition(b"?")[0].decode("ascii")[:512]
         self._access_log.add(
             peer.address, exchange.match.method, path, exchange.status, seconds, route.name, exchange.permit.client_id,
-            exchange.upstream_name, exchange.request_id, exchange.received, exchange.sent, refusal,
+            exchange.upstream_name, exchange.request_id, exchange.received, exchange.sent, refusal, exchange.permit.mark,
         )  # fmt: skip
+
+    def count_stale(self, route: str) -> None:
+        """A request passes by what was known."""
+        self._registry.counter(
+            "gateway_stale_requests_total", "Requests that passed by what was known before the store went away", route=route
+        ).inc()
 
     def note_own(self, peer: Peer, reader: RequestReader, match: Match, status: int, seconds: float) -> None:
         """Count and log a request that is the gateway's own to answer, and no refusal."""
@@ -333,7 +342,7 @@ class Edge:
             peer.address, method, path, error.status, perf_counter() - started if started else 0.0,
             match.route.name if match is not None else "", exchange.permit.client_id if exchange is not None else "",
             exchange.upstream_name if exchange is not None else "", request_id,
-            exchange.received if exchange is not None else 0, 0, error.code,
+            exchange.received if exchange is not None else 0, 0, error.code, exchange.permit.mark if exchange is not None else "",
         )  # fmt: skip
         if error.reason:
             _log.info("request.refused", extra={"facts": {

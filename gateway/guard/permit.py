@@ -21,10 +21,35 @@ class Permit:
 
     __slots__ = ("client_id", "deadline", "identity")
 
+    mark = ""
+    """What the log says of it beside."""
+
     def __init__(self, client_id: str, identity: bytes, deadline: float) -> None:
         self.client_id = client_id
         self.identity = identity
         self.deadline = deadline
+
+
+class StalePermit(Permit):
+    """Leave by what was known before the store went away."""
+
+    __slots__ = ()
+
+    mark = "stale"
+
+
+def permit_stale(match: Match, verdict: Verdict, now: float) -> StalePermit:
+    """
+    Decide by what was known of a token when the store could be asked; as `permit`, on a route that goes on with that.
+
+    Raises:
+        TokenMissing: The route does not.
+        InvalidToken, InsufficientScope: As `permit`.
+    """
+    if not match.route.max_stale > 0:
+        raise TokenMissing
+    granted = permit(match, verdict, now)
+    return StalePermit(granted.client_id, granted.identity, granted.deadline)
 
 
 def permit(match: Match, verdict: Verdict, now: float) -> Permit:

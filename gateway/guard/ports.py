@@ -23,7 +23,10 @@ class Listener(Protocol):
         """The record of a client changed or was deleted."""
 
     def everything_changed(self) -> None:
-        """FLUSHALL, a lost link, or a link that is up anew: nothing that was read before is confirmed any more."""
+        """FLUSHALL, or a link that is up anew: nothing that was read before is confirmed any more."""
+
+    def link_lost(self) -> None:
+        """Changes are not told any more; nothing that was read before is confirmed."""
 
 
 class Nobody:
@@ -36,6 +39,9 @@ class Nobody:
         """Nobody cares."""
 
     def everything_changed(self) -> None:
+        """Nobody cares."""
+
+    def link_lost(self) -> None:
         """Nobody cares."""
 
 

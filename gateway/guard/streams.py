@@ -193,6 +193,10 @@ class Streams:
         self._doubted.update(dict.fromkeys(self._tokens))
         self._retry = 0.0
 
+    def link_lost(self) -> None:
+        """The same: what can't be asked is asked again."""
+        self.everything_changed()
+
     # --- within ------------------------------------------------------------------------------------------------------
 
     def _watch(self, stream: Stream, ref: AccessRef, granted: Permit) -> None:

@@ -66,12 +66,24 @@ class _Bearer:
 class Verdicts:
     """Finds kept verdicts at once and fetches others.  It is the `Listener` of its `Facts`."""
 
-    def __init__(self, facts: Facts, *, clock: Callable[[], float], limit: int = 100_000, registry: Registry) -> None:
-        """``clock`` is the event loop's, in seconds; at most ``limit`` verdicts are kept."""
+    def __init__(self, facts: Facts, *, clock: Callable[[], float], limit: int = 100_000, registry: Registry,
+        keeps_stale: bool = False,
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            facts: The store.
+            clock: The event loop's, in seconds.
+            limit: Most verdicts that are kept.
+            registry: Where it counts.
+            keeps_stale: Whether what was known is remembered while the link is down, for `stale`.
+        """
         self._facts = facts
         self._clock = clock
         self._limit = limit
         self._kept: dict[bytes, Verdict] = {}
+        self._keeps_stale = keeps_stale
+        self._stale: dict[bytes, Verdict] = {}
+        self._lost_at = 0.0
         self._get = self._kept.get
         self._bearers: dict[str, _Bearer] = {}
         self._lookups: dict[bytes, _Lookup] = {}
@@ -94,6 +106,17 @@ class Verdicts:
         if verdict is not None and now < verdict.deadline:
             return verdict
         return None
+
+    def stale(self, digest: bytes, now: float, most: float) -> Verdict | None:
+        """
+        What was known of a token when the link was lost, ``most`` seconds ago at the longest.
+
+        None while there is a link: then `fetch` tells what is so now.  A change that comes meanwhile is not known.
+        """
+        if self._facts.caching or now - self._lost_at > most:
+            return None
+        verdict = self._stale.get(digest)
+        return verdict if verdict is not None and now < verdict.deadline else None
 
     def fetch(self, ref: AccessRef, done: VerdictDone) -> None:
         """Ask the store.  ``done`` is never called within this call; a caller that lost interest ignores it."""
@@ -133,12 +156,23 @@ class Verdicts:
 
     def everything_changed(self) -> None:
         """Forget all, and read again whatever was read but not yet joined."""
+        self._forget_all()
+        self.watcher.everything_changed()
+
+    def link_lost(self) -> None:
+        """Forget all that counts as confirmed; what was known stays for whoever may go on with it."""
+        stale = dict(self._kept) if self._keeps_stale else {}
+        self._forget_all()
+        self._stale, self._lost_at = stale, self._clock()
+        self.watcher.link_lost()
+
+    def _forget_all(self) -> None:
         self._all_changed.value += 1
         self._kept.clear()
+        self._stale.clear()
         self._bearers.clear()
         for lookup in self._lookups.values():
             lookup.stale = lookup.token is not None
-        self.watcher.everything_changed()
 
     # --- one look-up: token, then client, then the join --------------------------------------------------------------
 

@@ -116,9 +116,10 @@ class VerdictLink:
         Wait until all changes that the store has confirmed by now are known here.
 
         Its confirmation and its push come on two connections, so the first may be here before the second.  Without a link
-        there is nothing to wait for: nothing that was read counts.  One that is silent is waited for as for a look-up.
+        there is nothing to wait for: what was read is forgotten.  One that is silent is waited for as for a look-up.
         """
         if self._line.connection is None:
+            self.listener.everything_changed()  # also what routes with on_store_failure: cached would go on with
             return
         reached: asyncio.Future[None] = self._loop.create_future()
         if not self._line.send(Mark(lambda: None if reached.done() else reached.set_result(None))):
@@ -176,7 +177,7 @@ class VerdictLink:
         self._caching = False
         self._up.value = self._tracked.value = 0
         self._lost.value += not closing
-        self.listener.everything_changed()
+        self.listener.link_lost()
         for ask in connection.asks:
             if isinstance(ask, Mark):
                 ask.done()  # everything has been dropped

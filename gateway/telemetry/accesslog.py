@@ -47,9 +47,13 @@ class AccessLog:
 
     def add(
         self, peer: str, method: str, path: str, status: int, seconds: float, route: str, client_id: str, upstream: str,
-        request_id: str, received: int, sent: int, refusal: str,
+        request_id: str, received: int, sent: int, refusal: str, verdict: str = "",
     ) -> None:  # fmt: skip
-        """Note one finished request: sizes are body bytes, ``path`` has no query, ``refusal`` is an error's code or empty."""
+        """
+        Note one finished request: sizes are body bytes, ``path`` has no query, ``refusal`` is an error's code or empty.
+
+        ``verdict`` is ``stale`` where what was known before the store went away let it pass.
+        """
         if "gw" in path or "eyJ" in path:  # a client put a token into its path: that is no place for it, and neither is the log
             path = _SECRET.sub("masked", path)
         now = self._wall()
@@ -72,6 +76,7 @@ class AccessLog:
             "bytes_in": received,
             "bytes_out": sent,
             "refusal": refusal,
+            **({"verdict": verdict} if verdict else {}),
         }))  # fmt: skip
         if len(self._lines) >= _BATCH:
             self.flush()

@@ -377,3 +377,28 @@ def test_keys_that_sign_are_sealed_with_a_secret(tmp_path: Path, text: str, faul
     """No secret is ever part of what is said about it."""
     check(tmp_path, f"{SOUND}{text}\n", fault)
     assert all(word not in found for found in faults(tmp_path, f"{SOUND}{text}\n") for word in (LONG, "short"))
+
+
+@pytest.mark.parametrize(
+    ("route", "fault"),
+    [
+        ("{path: /a, upstream: legacy, on_store_failure: cached, max_stale: 1d}", ""),
+        ("{path: /a, upstream: legacy, on_store_failure: cached, max_stale: 25h}", "7:71: routes[1].max_stale: write at most 1d"),
+        ("{path: /a, upstream: legacy, on_store_failure: cached, max_stale: 0s}", "7:71: routes[1].max_stale: write a duration above"),
+        ("{path: /a, upstream: legacy, on_store_failure: allow}", "7:52: routes[1].on_store_failure: "),
+        ("{path: /a, upstream: legacy, public: true, on_store_failure: cached}", "7:66: routes[1].on_store_failure: requests pass"),
+        ("{path: /a, upstream: legacy, enforce: report, on_store_failure: cached}", "7:69: routes[1].on_store_failure: requests pass"),
+        ("{path: /a, upstream: legacy, enforce: reports}", "7:43: routes[1].enforce: "),
+        ("{path: /a, upstream: legacy, enforce: report}", ""),
+        ("{path: /a, upstream: legacy, public: true, enforce: report}", "7:5: routes[1]: a public route refuses nobody"),
+    ],
+)
+def test_what_a_route_does_without_the_store_or_without_refusing(tmp_path: Path, route: str, fault: str) -> None:
+    check(tmp_path, config(f"  - {route}\n"), fault)
+
+
+def test_routes_that_let_everybody_in_are_warned_of(tmp_path: Path) -> None:
+    (said,) = warnings(tmp_path, config("  - {path: /a, upstream: legacy, enforce: report}\n"))
+    assert "7:43: routes[1].enforce: report lets every request through" in said
+    (said,) = warnings(tmp_path, config("  - {path: /a, upstream: legacy, max_stale: 1h}\n"))
+    assert "max_stale: it counts with on_store_failure: cached only" in said

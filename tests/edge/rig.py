@@ -58,6 +58,8 @@ class FakeVerdicts:
     def __init__(self) -> None:
         self.warm: dict[bytes, Verdict] = {}
         self.cold: dict[bytes, Verdict | GatewayError] = {}
+        self.known: dict[bytes, Verdict] = {}
+        """Before the store went away."""
         self.held: list[tuple[AccessRef, Callable[[Verdict | GatewayError], None]]] | None = None
         """When a list, answers wait in it until `release`, or for ever."""
         self.asked = asyncio.Event()
@@ -65,6 +67,10 @@ class FakeVerdicts:
 
     def find(self, digest: bytes, now: float) -> Verdict | None:
         verdict = self.warm.get(digest)
+        return verdict if verdict is not None and now < verdict.deadline else None
+
+    def stale(self, digest: bytes, now: float, most: float) -> Verdict | None:
+        verdict = self.known.get(digest)
         return verdict if verdict is not None and now < verdict.deadline else None
 
     def fetch(self, ref: AccessRef, done: Callable[[Verdict | GatewayError], None]) -> None:

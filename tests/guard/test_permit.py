@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config.model import Config
 from gateway.errors import InsufficientScope, InvalidToken, StoreUnavailable, TokenMissing
-from gateway.guard.permit import permit, permit_public, permit_reported
+from gateway.guard.permit import permit, permit_public, permit_reported, permit_stale
 from gateway.guard.verdict import Verdict
 from gateway.oauth.records import AccessToken
 from gateway.routing import Match, Router
@@ -123,3 +123,16 @@ def test_a_route_that_enforces_is_never_only_reported() -> None:
             permit_reported(a_match(**route), a_verdict(), NOW)
     with pytest.raises(TokenMissing):
         permit_public(a_match(enforce="report"))
+
+
+def test_what_was_known_lets_pass_only_where_the_route_says_so() -> None:
+    """By the same rules, and the log is told."""
+    match = a_match(scopes=["a"], on_store_failure="cached")
+    granted = permit_stale(match, a_verdict("a"), NOW)
+    assert (granted.client_id, granted.deadline, granted.mark) == ("gwc_me", NOW + 1, "stale")
+    with pytest.raises(InsufficientScope):
+        permit_stale(match, a_verdict(), NOW)
+    with pytest.raises(InvalidToken):
+        permit_stale(match, a_verdict("a", deadline=NOW), NOW)
+    with pytest.raises(TokenMissing):
+        permit_stale(a_match(scopes=["a"]), a_verdict("a"), NOW)

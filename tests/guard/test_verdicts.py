@@ -382,3 +382,71 @@ def test_without_invalidations_no_request_shares_an_older_look_up() -> None:
     assert len(bench.facts.clients) == 1
     bench.facts.answer_client()
     assert [type(answer) for answer in bench.answers] == [InvalidToken, Verdict]
+
+
+# --- what was known, while the store can't be asked ---------------------------------------------------------------
+
+
+class Stale(Bench):
+    """With a cache that remembers."""
+
+    def __init__(self, *, keeps_stale: bool = True) -> None:
+        super().__init__()
+        self.verdicts = Verdicts(
+            self.facts, clock=lambda: self.now, limit=1000, registry=self.registry, keeps_stale=keeps_stale
+        )
+
+    def lose(self) -> None:
+        self.facts.caching = False
+        self.facts.listener.link_lost()
+
+    def stale(self, number: int = 1, most: float = 60.0) -> Verdict | None:
+        return self.verdicts.stale(a_ref(number).digest, self.now, most)
+
+
+def test_what_was_known_when_the_link_was_lost_can_be_gone_on_with_for_a_while() -> None:
+    """As long as the token lives; what nobody asked about before stays unknown, and nothing counts as confirmed."""
+    bench = Stale()
+    kept = bench.keep(1)
+    assert bench.stale() is None, "there is a link"
+    bench.lose()
+    assert bench.found() is None
+    assert bench.stale() is kept
+    assert bench.stale(2) is None
+    bench.now += 60.0
+    assert bench.stale() is kept
+    bench.now += 0.001
+    assert bench.stale() is None
+    assert bench.stale(most=3600.0) is kept
+    bench.now = 2000.0
+    assert bench.stale(most=36_000.0) is None, "the token is dead"
+
+
+@pytest.mark.parametrize("change", [
+    lambda facts: facts.listener.token_changed(a_ref(1).digest), lambda facts: facts.listener.client_changed("gwc_one"),
+    lambda facts: facts.listener.everything_changed(),
+])  # fmt: skip
+def test_what_had_ended_before_the_link_was_lost_is_not_gone_on_with(change: Callable[[Any], None]) -> None:
+    bench = Stale()
+    bench.keep(1)
+    change(bench.facts)
+    bench.lose()
+    assert bench.stale() is None
+
+
+def test_a_link_that_is_up_anew_ends_it() -> None:
+    """Also when it is lost again before anything was asked, and when it tells of no changes."""
+    bench = Stale()
+    bench.keep(1)
+    bench.lose()
+    bench.facts.listener.everything_changed()
+    assert bench.stale() is None
+    bench.lose()
+    assert bench.stale() is None
+
+
+def test_where_no_route_wants_it_nothing_is_remembered() -> None:
+    bench = Stale(keeps_stale=False)
+    bench.keep(1)
+    bench.lose()
+    assert bench.stale() is None

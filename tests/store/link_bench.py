@@ -53,10 +53,11 @@ def write(server: ValkeyServer, *numbers: int, client: Client = CLIENT) -> None:
 class LinkBench:
     """A link with the verdict cache upon it."""
 
-    def __init__(self, address: Address, login: Login, timeout: float) -> None:
+    def __init__(self, address: Address, login: Login, timeout: float, *, keeps_stale: bool = False) -> None:
         self.registry = Registry()
         self.link = VerdictLink(address, login, prefix="gw", timeout=timeout, registry=self.registry)
-        self.verdicts = Verdicts(self.link, clock=asyncio.get_running_loop().time, registry=self.registry)
+        clock = asyncio.get_running_loop().time
+        self.verdicts = Verdicts(self.link, clock=clock, registry=self.registry, keeps_stale=keeps_stale)
 
     def fetch(self, number: int = 1) -> asyncio.Future[Verdict | GatewayError]:
         """A verdict from the store."""
@@ -65,6 +66,10 @@ class LinkBench:
     def find(self, number: int = 1) -> Verdict | None:
         """A kept verdict."""
         return self.verdicts.find(a_ref(number).digest, asyncio.get_running_loop().time())
+
+    def stale(self, number: int = 1) -> Verdict | None:
+        """What was known when the link was lost."""
+        return self.verdicts.stale(a_ref(number).digest, asyncio.get_running_loop().time(), 60.0)
 
     async def keep(self, number: int = 1) -> None:
         """Look a token up and see that it is kept."""
@@ -82,9 +87,11 @@ class LinkBench:
 
 
 @asynccontextmanager
-async def a_link(address: Address, login: Login | None = None, *, timeout: float = TIMEOUT) -> AsyncIterator[LinkBench]:
+async def a_link(
+    address: Address, login: Login | None = None, *, timeout: float = TIMEOUT, keeps_stale: bool = False
+) -> AsyncIterator[LinkBench]:
     """A link that is started and, after the test, closed."""
-    bench = LinkBench(address, login or Login(), timeout)
+    bench = LinkBench(address, login or Login(), timeout, keeps_stale=keeps_stale)
     await bench.link.start()
     try:
         yield bench

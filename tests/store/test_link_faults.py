@@ -350,3 +350,36 @@ async def test_tls(valkey: ValkeyServer, tmp_path: Path, caplog: pytest.LogCaptu
         assert events(caplog, "link.not_connected")[0]["reason"] == "SSLCertVerificationError"
     finally:
         await proxy.close()
+
+
+async def test_a_revocation_that_a_worker_without_a_link_makes_holds_for_what_it_knew_too(
+    valkey: ValkeyServer, proxy: Proxy
+) -> None:
+    """Whoever waits until all is known here ends what routes with on_store_failure: cached would go on with."""
+    write(valkey, 1)
+    async with a_link(behind(proxy), keeps_stale=True) as bench:
+        await bench.keep(1)
+        assert bench.stale(1) is None
+        proxy.swallow(on=True)  # new connections hang
+        proxy.cut()
+        await until(lambda: not bench.link.up)
+        assert bench.stale(1) is not None
+        await bench.link.caught_up()
+        assert bench.stale(1) is None
+        proxy.swallow(on=False)
+
+
+async def test_what_was_known_is_gone_on_with_until_the_link_stands_again(valkey: ValkeyServer, proxy: Proxy) -> None:
+    """A token that was revoked meanwhile is dead from then on."""
+    write(valkey, 1)
+    async with a_link(behind(proxy), keeps_stale=True) as bench:
+        await bench.keep(1)
+        proxy.swallow(on=True)
+        proxy.cut()
+        await until(lambda: not bench.link.up)
+        valkey.call("DEL", KEYS.token(a_ref(1)))
+        assert bench.stale(1) is not None
+        proxy.swallow(on=False)
+        await until(lambda: bench.link.up)
+        assert bench.stale(1) is None
+        assert isinstance(await bench.fetch(1), InvalidToken)
