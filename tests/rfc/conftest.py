@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.blackbox import Gateway, Origin
+from tests.servers import ValkeyServer
 
 Credential = dict[str, str]
 _count = itertools.count()
@@ -55,6 +60,65 @@ def people(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         "routes": [{"path": "/v1/resource", "upstream": "legacy"}],
     }  # fmt: skip
     with Gateway(tmp_path_factory.mktemp("people"), config).running() as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def guarded(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway where one registers with a token, and nothing is refreshed."""
+    config: dict[str, Any] = {
+        "oauth": {"registration": "token", "refresh_for_client_credentials": False},
+        "upstreams": {"legacy": {"targets": [f"http://127.0.0.1:{origin.port}"]}},
+        "routes": [{"path": "/v1/resource", "upstream": "legacy"}],
+    }
+    with Gateway(tmp_path_factory.mktemp("guarded"), config).running() as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def invitation(guarded: Gateway) -> str:
+    """An initial access token of that gateway."""
+    made = subprocess.run(
+        [sys.executable, "-m", "gateway", "clients", "initial-access-token", "--uses", "50", "-c", "config.yaml"],
+        cwd=guarded.directory, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = re.search(r"gwi_[A-Za-z0-9_-]+", made.stdout)
+    assert found is not None, made.stdout
+    return found[0]
+
+
+@pytest.fixture
+def invited(guarded: Gateway, invitation: str) -> Credential:
+    """A client that registered with it."""
+    answer = httpx.post(f"{guarded.url}/v1/oauth/register", json={}, headers={"Authorization": f"Bearer {invitation}"})
+    assert answer.status_code == 201, answer.text
+    document: Credential = answer.json()
+    return document
+
+
+@pytest.fixture(scope="session")
+def brief_store() -> Iterator[ValkeyServer]:
+    """The store of the next one, for a test to look into and to end."""
+    server = ValkeyServer().start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def brief(origin: Origin, brief_store: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """
+    A gateway where nothing lasts: access tokens a second, refresh tokens for one use, two chains a client.
+
+    It believes a proxy on this machine: limits by address spare the machine itself.
+    """
+    config: dict[str, Any] = {
+        "store": brief_store.url,
+        "trusted_proxies": ["127.0.0.1/32"],
+        "oauth": {"access_token_ttl": "1s", "refresh_grace": "0s", "max_live_chains": 2},
+        "upstreams": {"legacy": {"targets": [f"http://127.0.0.1:{origin.port}"]}},
+        "routes": [{"path": "/v1/resource", "upstream": "legacy"}],
+    }
+    with Gateway(tmp_path_factory.mktemp("brief"), config).running() as gateway:
         yield gateway
 
 

@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from tests.blackbox import Gateway
+from tests.rfc.asking import basic, error, own, post
+from tests.servers import ValkeyServer
 
 Credential = dict[str, str]
 _count = itertools.count()
@@ -212,3 +214,81 @@ def test_rfc9457_3_what_the_gateway_itself_refuses_is_problem_json(gateway: Gate
         assert said["status"] == answer.status_code
         if answer.status_code == 401:
             assert said["token_endpoint"] == f"{gateway.url}/v1/oauth/token"
+
+
+def keys_url(gateway: Gateway, client: Credential, key: str = "") -> str:
+    return f"{gateway.url}/v1/clients/{client['client_id']}/keys" + (f"/{key}" if key else "")
+
+
+def test_id_key_secret_a_client_holds_several_credentials(gateway: Gateway, client: Credential) -> None:
+    """A secret is rotated without an outage; retiring stops new tokens, and live ones go on."""
+    second = httpx.post(keys_url(gateway, client), auth=own(client)).json()
+    assert second["client_id"] == client["client_id"]
+    assert second["client_key"] != client["client_key"]
+    old, new = gateway.token(client).json(), gateway.token(second).json()
+    by_id = {"client_key": client["client_id"], "client_secret": second["client_secret"]}
+    assert gateway.token(by_id).status_code == 200
+    listed = httpx.get(keys_url(gateway, client), auth=own(second)).json()["keys"]
+    assert {key["client_key"] for key in listed} == {client["client_key"], second["client_key"]}
+    assert all({"created", "last_used"} <= set(key) for key in listed)
+    assert httpx.delete(keys_url(gateway, client, client["client_key"]), auth=own(second)).status_code == 204
+    assert error(gateway.token(client)) == (401, "invalid_client")
+    for pair in (old, new):
+        assert gateway.resource(pair["access_token"]).status_code == 200
+
+
+def test_tokens_every_record_of_one_has_an_end(brief: Gateway, brief_store: ValkeyServer) -> None:
+    client = brief.register("ends@example.com")
+    refresh(brief, client, brief.token(client).json()["refresh_token"])
+    kinds = {key.split(b":")[1] for key in brief_store.call("KEYS", "gw:*") if brief_store.call("TTL", key) == -1}
+    assert not {b"at", b"ch"} & kinds
+
+
+def test_tokens_have_a_form_that_scanners_know(gateway: Gateway, client: Credential, pair: dict[str, Any]) -> None:
+    partition = client["client_id"][4:7]
+    for string, prefix in ((pair["access_token"], "gwa_"), (pair["refresh_token"], "gwr_"), (client["client_secret"], "gws_")):
+        assert string.startswith(prefix)
+    assert pair["access_token"][4:7] == pair["refresh_token"][4:7] == partition
+    typo = pair["access_token"][:20] + ("A" if pair["access_token"][20] != "A" else "B") + pair["access_token"][21:]
+    assert gateway.resource(typo).status_code == 401
+
+
+def test_tokens_of_too_many_chains_the_oldest_loses_its_refresh_token_only(brief: Gateway) -> None:
+    client = brief.register("chains@example.com")
+    first, second, third = (brief.token(client).json() for _ in range(3))
+    assert brief.resource(first["access_token"]).status_code == 200
+    assert error(refresh(brief, client, first["refresh_token"])) == (400, "invalid_grant")
+    for pair in (second, third):
+        assert refresh(brief, client, pair["refresh_token"]).status_code == 200
+
+
+def test_usernames_accounts_get_no_tokens_and_clients_have_no_password(gateway: Gateway, client: Credential) -> None:
+    """The token endpoint knows secrets only."""
+    gateway.register("account-only@example.com", "a-long-password")
+    answer = post(gateway, "grant_type=client_credentials", *basic("account-only@example.com", "a-long-password").items())
+    assert error(answer) == (401, "invalid_client")
+    assert httpx.get(f"{gateway.url}/v1/clients", auth=own(client)).status_code == 401
+
+
+def test_unknown_a_foreign_token_looks_like_any_other_that_is_none(
+    gateway: Gateway, brief: Gateway, client: Credential
+) -> None:
+    """Another gateway's, well-formed; a client's that was deleted."""
+    foreign = brief.token(brief.register("foreign@example.com")).json()["access_token"]
+    deleted = client
+    token = gateway.token(deleted).json()["access_token"]
+    assert httpx.delete(f"{gateway.url}/v1/clients/{deleted['client_id']}", auth=own(deleted)).status_code == 204
+    answers = [gateway.resource(one) for one in (foreign, token, "nonsense")]
+    assert {answer.status_code for answer in answers} == {401}
+    assert len({answer.headers["www-authenticate"] for answer in answers}) == 1
+
+
+def test_errors_oauth_endpoints_speak_rfc6749_and_all_else_problems(gateway: Gateway) -> None:
+    for path in ("token", "introspect", "revoke"):
+        answer = httpx.post(f"{gateway.url}/v1/oauth/{path}", data={"x": "y"})
+        assert answer.headers["content-type"].startswith("application/json")
+        assert set(answer.json()) <= {"error", "error_description"}
+    for method, path in (("POST", "register"), ("GET", "clients"), ("GET", "clients/x"), ("GET", "resource"), ("GET", "nowhere")):
+        answer = httpx.request(method, f"{gateway.url}/v1/{path}")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert {"code", "request_id", "status", "title"} <= set(answer.json())

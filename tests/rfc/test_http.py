@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.blackbox import ANSWER, Gateway, Origin
+from tests.rfc.asking import raw
 
 
 def send(gateway: Gateway, request: bytes) -> bytes:
@@ -134,3 +136,36 @@ def test_rfc9700_4_13_a_client_cannot_say_what_the_gateway_says(
     assert "forged" not in str(seen.headers)
     assert seen.header("X-Client-Id") == [client["client_id"]]
     assert "6.6.6.6" not in str(seen.headers)
+
+
+@pytest.mark.parametrize("line", ["", "Host: a\nHost: b", "Host: a b", "Host: user@a"])
+def test_rfc9112_3_2_one_valid_host(gateway: Gateway, line: str) -> None:
+    assert raw(gateway, f"GET /public/ HTTP/1.1\n{line}\n\n".replace("\n\n\n", "\n\n")).startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize(("method", "path", "status", "code"), [
+    ("GET", "/nowhere", 404, "not_found"), ("GET", "/v1/resource", 401, "invalid_token"),
+    ("PUT", "/v1/write/x", 405, "method_not_allowed"),
+    ("GET", "/v1/%2e%2e/x", 400, "ambiguous_target"), ("POST", "/v1/register", 415, "unsupported_media_type"),
+])  # fmt: skip
+def test_rfc9457_3_1_refusals_are_problems(gateway: Gateway, method: str, path: str, status: int, code: str) -> None:
+    answer = httpx.request(method, gateway.url + path, content=b"x" if method == "POST" else b"")
+    body = answer.json()
+    assert (answer.status_code, body["status"]) == (status, status)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert body["request_id"]
+    assert isinstance(body["title"], str)
+    assert body["code"] == code or status == 401
+    if status == 405:
+        assert "GET" in answer.headers["allow"]
+
+
+@pytest.mark.parametrize("path", [
+    "/public/../v1/resource", "/public/%2e%2e/v1/resource", "/public/%2E%2E/v1/resource", "/public/.%2e/v1/resource",
+    "/public/..;/v1/resource", "/public/%252e%252e/v1/resource", "/public\\..\\v1/resource", "/public/%00", "/public/%zz",
+    "/public/..%2fv1/resource", "/public//x",
+])  # fmt: skip
+def test_rfc3986_6_2_2_3_no_way_round_by_dot_segments(gateway: Gateway, origin: Origin, path: str) -> None:
+    before = len(origin.seen)
+    assert raw(gateway, f"GET {path} HTTP/1.1\nHost: gateway\nConnection: close\n\n").startswith(b"HTTP/1.1 400")
+    assert len(origin.seen) == before

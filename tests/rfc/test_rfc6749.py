@@ -11,30 +11,7 @@ import httpx
 import pytest
 
 from tests.blackbox import Gateway
-
-Credential = dict[str, str]
-FORM = {"content-type": "application/x-www-form-urlencoded"}
-
-
-def basic(user: str, password: str) -> dict[str, str]:
-    """The header of HTTP Basic."""
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
-
-
-def post(gateway: Gateway, body: str, *headers: tuple[str, str], path: str = "/v1/oauth/token") -> httpx.Response:
-    """A raw form."""
-    return httpx.post(f"{gateway.url}{path}", content=body, headers=[*FORM.items(), *headers])
-
-
-def error(answer: httpx.Response) -> tuple[int, str]:
-    """Status and error code, after the checks that hold for every refusal of section 5.2."""
-    body = answer.json()
-    assert set(body) <= {"error", "error_description", "error_uri"}
-    assert re.fullmatch(r"[\x20-\x21\x23-\x5B\x5D-\x7E]*", body.get("error_description", ""))
-    assert answer.headers["content-type"].startswith("application/json")
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["pragma"] == "no-cache"
-    return answer.status_code, body["error"]
+from tests.rfc.asking import Credential, basic, error, own, post, refresh
 
 
 def test_2_3_two_authentication_methods_are_refused(gateway: Gateway, client: Credential) -> None:
@@ -218,3 +195,136 @@ def test_10_10_tokens_carry_256_bits_and_do_not_repeat(gateway: Gateway, client:
     tokens = {body[kind] for body in bodies for kind in ("access_token", "refresh_token")}
     assert len(tokens) == 10
     assert all(re.fullmatch(r"gw[ar]_[A-Za-z0-9_-]{52,}", token) for token in tokens)
+
+
+@pytest.mark.parametrize("scheme", ["basic", "BASIC", "bAsIc"])
+def test_2_3_1_the_name_of_the_scheme_has_no_case(gateway: Gateway, client: Credential, scheme: str) -> None:
+    value = basic(*own(client))["Authorization"].replace("Basic", scheme)
+    assert post(gateway, "grant_type=client_credentials", ("Authorization", value)).status_code == 200
+
+
+def test_2_3_1_only_the_first_colon_separates(gateway: Gateway, client: Credential) -> None:
+    """What follows a second one belongs to the secret, which is then another; passwords of people may hold colons."""
+    key, secret = own(client)
+    for wrong in (f"{secret}:", f"{secret}:x", f":{secret}"):
+        assert error(post(gateway, "grant_type=client_credentials", *basic(key, wrong).items())) == (401, "invalid_client")
+    username, password = f"colon-{key.lower()}@example.com"[:100], "pass:word:with:colons:"
+    client_id = gateway.register(username, password)["client_id"]
+    assert httpx.get(f"{gateway.url}/v1/clients", auth=(username, password)).json() == {"clients": [client_id]}
+
+
+def test_2_3_1_both_parts_may_be_form_encoded(gateway: Gateway, client: Credential) -> None:
+    key, secret = ("".join(f"%{ord(letter):02x}" for letter in part) for part in own(client))
+    assert post(gateway, "grant_type=client_credentials", *basic(key, secret).items()).status_code == 200
+
+
+def test_2_3_1_a_secret_in_the_body_is_off_unless_configured(gateway: Gateway, client: Credential) -> None:
+    key, secret = own(client)
+    body = f"grant_type=client_credentials&client_id={key}&client_secret={secret}"
+    answer = post(gateway, body)
+    assert error(answer) == (401, "invalid_client")
+    assert answer.headers["www-authenticate"].startswith("Basic realm=")
+
+
+def test_2_3_a_client_id_that_names_another_client_is_refused(gateway: Gateway, client: Credential) -> None:
+    """The client's own, by id or key, is repetition."""
+    for own_name in (client["client_id"], client["client_key"]):
+        assert gateway.token(client, client_id=own_name).status_code == 200
+    assert error(gateway.token(client, client_id="somebody")) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("endpoint", ["token", "introspect", "revoke"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_3_2_only_post_at_each_endpoint(gateway: Gateway, endpoint: str, method: str) -> None:
+    answer = httpx.request(method, f"{gateway.url}/v1/oauth/{endpoint}")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("content_type", [
+    "application/x-www-form-urlencoded; charset=UTF-8", "application/x-www-form-urlencoded;charset=utf-8",
+    "Application/X-WWW-Form-Urlencoded",
+])  # fmt: skip
+def test_3_2_the_type_may_have_parameters_and_any_case(gateway: Gateway, client: Credential, content_type: str) -> None:
+    headers = {**basic(*own(client)), "content-type": content_type}
+    answer = httpx.post(f"{gateway.url}/v1/oauth/token", content="grant_type=client_credentials", headers=headers)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("body", ["scope=&scope=", "scope&scope=read", "%73cope=read&scope=read", "x=%zz", "x=%ff", "x=%"])
+def test_3_2_what_can_be_read_in_two_ways_is_refused(gateway: Gateway, client: Credential, body: str) -> None:
+    answer = post(gateway, f"grant_type=client_credentials&{body}", *basic(*own(client)).items())
+    assert error(answer) == (400, "invalid_request")
+
+
+def test_3_3_a_scope_named_twice_is_one(gateway: Gateway, client: Credential) -> None:
+    token = gateway.token(client, scope="read read").json()["access_token"]
+    assert gateway.introspect(client, token).json()["scope"] == "read"
+
+
+@pytest.mark.parametrize("scope", ["read  read", " read", "read "])
+def test_3_3_one_space_stands_between_scopes_and_none_around(gateway: Gateway, client: Credential, scope: str) -> None:
+    """As the grammar has it."""
+    assert error(gateway.token(client, scope=scope)) == (400, "invalid_scope")
+
+
+def test_3_3_the_order_of_scopes_does_not_matter(people: Gateway) -> None:
+    client = people.register("order@example.com")
+    for scope in ("read write", "write read"):
+        answer = people.token(client, scope=scope).json()
+        assert "scope" not in answer  # it is what was asked for
+        assert set(people.introspect(client, answer["access_token"]).json()["scope"].split()) == {"read", "write"}
+    assert people.token(client, scope="write").json().get("scope", "write") == "write"
+    assert set(people.token(client).json()["scope"].split()) == {"read", "write"}
+
+
+def test_4_4_3_the_refresh_token_can_be_switched_off(guarded: Gateway, invited: Credential) -> None:
+    """``oauth.refresh_for_client_credentials: false``: then no refresh grant is on offer either."""
+    pair = guarded.token(invited).json()
+    assert set(pair) == {"access_token", "token_type", "expires_in"}
+    assert error(guarded.token(invited, grant_type="refresh_token", refresh_token="x")) == (400, "unsupported_grant_type")
+
+
+def test_5_1_no_credential_is_ever_stored_on_its_way(gateway: Gateway, client: Credential, pair: dict[str, Any]) -> None:
+    """MUST: registrations, rotation, tokens, introspection."""
+    auth, base = own(client), f"{gateway.url}/v1"
+    answers = [
+        httpx.post(f"{base}/register", json={"username": f"s-{client['client_id'].lower()}", "password": "a-long-password"}),
+        httpx.post(f"{base}/oauth/register", json={}),
+        httpx.post(f"{base}/clients/{client['client_id']}/keys", auth=auth),
+        httpx.get(f"{base}/clients/{client['client_id']}/keys", auth=auth),
+        gateway.token(client), refresh(gateway, client, pair), gateway.introspect(client, pair["access_token"]),
+    ]  # fmt: skip
+    assert [answer.status_code for answer in answers] == [201, 201, 201, 200, 200, 200, 200]
+    for answer in answers:
+        assert (answer.headers["cache-control"], answer.headers["pragma"]) == ("no-store", "no-cache")
+
+
+def test_5_1_expires_in_is_an_integer(gateway: Gateway, client: Credential, pair: dict[str, Any]) -> None:
+    assert type(pair["expires_in"]) is int
+    assert type(refresh(gateway, client, pair).json()["expires_in"]) is int
+
+
+def test_5_2_a_grant_that_the_client_may_not_use_is_unauthorized_client(gateway: Gateway) -> None:
+    answer = httpx.post(f"{gateway.url}/v1/oauth/register", json={"grant_types": ["client_credentials"]}).json()
+    pair = gateway.token(answer).json()
+    assert "refresh_token" not in pair
+    assert error(gateway.token(answer, grant_type="refresh_token", refresh_token="x")) == (400, "unauthorized_client")
+
+
+@pytest.mark.parametrize("grant", ["password", "implicit", "authorization_code", "Client_Credentials", "client_credentials "])
+def test_5_2_what_is_not_on_offer_is_unsupported_grant_type(gateway: Gateway, client: Credential, grant: str) -> None:
+    assert error(gateway.token(client, grant_type=grant)) == (400, "unsupported_grant_type")
+
+
+def test_6_the_next_refresh_token_carries_the_scope_of_the_one_presented(people: Gateway) -> None:
+    """A narrowed access token leaves the grant as it was; nothing named is all of it."""
+    client = people.register("narrow@example.com")
+    first = people.token(client).json()
+    second = refresh(people, client, first, scope="read").json()
+    assert people.introspect(client, second["access_token"]).json()["scope"] == "read"
+    assert second.get("scope", "read") == "read"
+    third = refresh(people, client, second).json()
+    assert set(third["scope"].split()) == {"read", "write"}
+    small = people.token(client, scope="read").json()
+    assert error(refresh(people, client, small, scope="read write")) == (400, "invalid_scope")
+    assert refresh(people, client, small).status_code == 200  # nothing was spent

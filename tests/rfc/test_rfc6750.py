@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from tests.blackbox import ANSWER, Gateway, Origin
+from tests.servers import ValkeyServer, wait_for
 
 Credential = dict[str, str]
 
@@ -115,3 +117,59 @@ def test_a_public_route_needs_no_token_and_tells_no_identity(
     before = len(origin.seen)
     assert get(gateway, ("X-Client-Id", "admin"), path="/public/x").status_code == 200
     assert origin.seen[before].header("x-client-id") == []
+
+
+def test_3_a_challenge_names_each_attribute_once(gateway: Gateway, pair: dict[str, Any]) -> None:
+    """Each a quoted string without a quote or backslash inside."""
+    for answer in (get(gateway), gateway.resource("x"), gateway.resource(pair["access_token"], "/v1/write/x")):
+        assert len(answer.headers.get_list("www-authenticate")) == 1
+        scheme, _, attributes = answer.headers["www-authenticate"].partition(" ")
+        found = re.findall(r'([a-z_]+)="([^"\\]*)"(?:, |$)', attributes)
+        assert scheme == "Bearer"
+        assert ", ".join(f'{name}="{value}"' for name, value in found) == attributes
+        assert len({name for name, _ in found}) == len(found) >= 1
+
+
+def test_3_1_several_credentials_are_invalid_request(gateway: Gateway, pair: dict[str, Any]) -> None:
+    twice = ("Authorization", f"Bearer {pair['access_token']}")
+    answer = get(gateway, twice, twice)
+    assert answer.status_code == 400
+    assert 'error="invalid_token"' not in answer.headers.get("www-authenticate", "")
+
+
+def test_3_1_an_expired_token_looks_like_an_unknown_one(brief: Gateway) -> None:
+    token = brief.token(brief.register("expired-6750@example.com")).json()["access_token"]
+    wait_for(lambda: brief.resource(token).status_code == 401)
+    expired, unknown = brief.resource(token), brief.resource("nonsense")
+    assert expired.headers["www-authenticate"] == unknown.headers["www-authenticate"]
+    bodies = [{key: value for key, value in answer.json().items() if key != "request_id"} for answer in (expired, unknown)]
+    assert bodies[0] == bodies[1]
+
+
+def test_3_1_an_outage_of_the_store_is_503_without_a_challenge(brief: Gateway, brief_store: ValkeyServer) -> None:
+    client = brief.register("outage-6750@example.com")
+    pair = brief.token(client).json()
+    brief_store.stop()
+    try:
+        answer = brief.resource(pair["access_token"])
+        assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert int(answer.headers["retry-after"]) >= 1
+        assert "www-authenticate" not in answer.headers
+        assert get(brief).status_code == 401  # that no token was sent is known without any store
+    finally:
+        brief_store.start()
+        wait_for(lambda: brief.introspect(client, pair["refresh_token"]).status_code == 200)
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "DPoP", "Token", "Bearerx"])
+def test_3_another_scheme_is_no_bearer_token(gateway: Gateway, pair: dict[str, Any], scheme: str) -> None:
+    answer = get(gateway, ("Authorization", f"{scheme} {pair['access_token']}"))
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer ")
+
+
+def test_5_3_a_query_parameter_is_never_a_credential(gateway: Gateway, pair: dict[str, Any]) -> None:
+    """RFC 9700 section 4.3.2 too."""
+    for name in ("access_token", "token", "Authorization"):
+        assert get(gateway, path=f"/v1/resource?{name}={pair['access_token']}").status_code == 401

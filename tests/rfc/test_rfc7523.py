@@ -89,3 +89,24 @@ def test_2_3_with_a_secret_beside_it_it_is_two_methods(gateway: Gateway, me: str
     form = {"grant_type": "client_credentials", "client_assertion_type": URN, "client_assertion": sign(gateway, me)}
     answer = httpx.post(f"{gateway.url}/v1/oauth/token", data=form, auth=(client["client_key"], client["client_secret"]))
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
+def test_2_2_it_is_authentication_at_each_endpoint(gateway: Gateway, me: str) -> None:
+    form = {"client_assertion_type": URN, "client_assertion": sign(gateway, me), "grant_type": "client_credentials"}
+    token = httpx.post(f"{gateway.url}/v1/oauth/token", data=form).json()["access_token"]
+    for endpoint in ("introspect", "revoke"):
+        form = {"token": token, "client_assertion_type": URN, "client_assertion": sign(gateway, me)}
+        assert httpx.post(f"{gateway.url}/v1/oauth/{endpoint}", data=form).status_code == 200
+    assert gateway.resource(token).status_code == 401
+
+
+def test_3_exp_is_an_hour_ahead_at_most_and_clocks_may_differ_a_little(gateway: Gateway, me: str) -> None:
+    now = int(time.time())
+    assert ask(gateway, sign(gateway, me, exp=now + 3600, iat=now + 5, nbf=now + 5)) == (200, None)
+    assert ask(gateway, sign(gateway, me, exp=now + 3700)) == (401, "invalid_client")
+
+
+def test_2_1_the_assertion_grant_is_not_on_offer(gateway: Gateway, client: dict[str, str]) -> None:
+    grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    answer = gateway.token(client, grant_type=grant, assertion="x")
+    assert (answer.status_code, answer.json()["error"]) == (400, "unsupported_grant_type")

@@ -192,3 +192,55 @@ def test_rfc7592_2_the_secret_of_the_client_opens_nothing_there(registered: dict
     auth = (registered["client_id"], registered["client_secret"])
     for method in ("GET", "PUT", "DELETE"):
         assert httpx.request(method, registered["registration_client_uri"], auth=auth).status_code == 401
+
+
+def test_rfc7592_2_1_reading_shows_all_but_the_secret(registered: dict[str, Any]) -> None:
+    secret = ("client_secret", "client_key", "client_secret_expires_at")
+    assert manage(registered).json() == {name: value for name, value in registered.items() if name not in secret}
+
+
+def test_rfc7592_2_whatever_fails_is_one_answer(people: Gateway, registered: dict[str, Any]) -> None:
+    """An access token, a wrong token, an unknown client; without a token the challenge is bare."""
+    url = registered["registration_client_uri"]
+    right = registered["registration_access_token"]
+    access = token_of(registered, people).json()["access_token"]
+    wrong = [(url, access), (url, "x"), (f"{people.url}/v1/oauth/register/none", right)]
+    answers = [httpx.get(asked, headers={"Authorization": f"Bearer {token}"}) for asked, token in wrong]
+    assert {(answer.status_code, answer.content, answer.headers["www-authenticate"]) for answer in answers} == {
+        (401, answers[0].content, answers[0].headers["www-authenticate"])
+    }
+    bare = httpx.get(url)
+    assert bare.status_code == 401
+    assert "error=" not in bare.headers["www-authenticate"]
+    other = httpx.post(url, json={})
+    assert other.status_code == 405
+    assert {"GET", "PUT", "DELETE"} <= set(other.headers["allow"].replace(" ", "").split(","))
+
+
+def test_3_an_initial_access_token_is_checked_as_a_bearer_token(guarded: Gateway, invitation: str) -> None:
+    """RFC 6750: none, a wrong one, the right one; at both registrations."""
+    for path, body in (("oauth/register", {}), ("register", {"username": "guest@example.com", "password": "a-long-password"})):
+        url = f"{guarded.url}/v1/{path}"
+        bare = httpx.post(url, json=body)
+        assert bare.status_code == 401
+        assert bare.headers["www-authenticate"].startswith("Bearer ")
+        assert "error=" not in bare.headers["www-authenticate"]
+        wrong = httpx.post(url, json=body, headers={"Authorization": "Bearer x"})
+        assert wrong.status_code == 401
+        assert 'error="invalid_token"' in wrong.headers["www-authenticate"]
+        assert httpx.post(url, json=body, headers={"Authorization": f"Bearer {invitation}"}).status_code == 201
+
+
+def test_5_one_address_registers_so_often_and_no_more(brief: Gateway) -> None:
+    """429 with Retry-After, and others go on; the operator's own machine is not counted."""
+    def ask(address: str) -> httpx.Response:
+        return eager.post("/v1/oauth/register", json={}, headers={"X-Forwarded-For": address})
+
+    with httpx.Client(base_url=brief.url) as eager:
+        answers = [ask("192.0.2.7")]
+        while answers[-1].status_code == 201 and len(answers) < 120:  # some come back while this goes on
+            answers.append(ask("192.0.2.7"))
+        assert len(answers) > 60
+        assert answers[-1].status_code == 429
+        assert int(answers[-1].headers["retry-after"]) >= 1
+        assert ask("192.0.2.8").status_code == 201

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.blackbox import Gateway
+from tests.rfc.asking import error, own, refresh
 
 Credential = dict[str, str]
 
@@ -39,9 +40,9 @@ def test_2_tokens_of_one_client_for_different_resources_are_told_apart(gateway: 
     paths = {"/v1/resource": "/v1/resource", "/v1/read/": "/v1/read/x"}
     tokens = {path: gateway.token(client, resource=gateway.url + path).json()["access_token"] for path in paths}
     for _ in range(2):
-        for own, token in tokens.items():
+        for right, token in tokens.items():
             for path, asked in paths.items():
-                assert gateway.resource(token, asked).status_code == (200 if path == own else 401)
+                assert gateway.resource(token, asked).status_code == (200 if path == right else 401)
 
 
 @pytest.mark.parametrize("resource", ["https://evil.example/", "/v1/resource", "http://127.0.0.1:1/v1/resource"])
@@ -58,3 +59,32 @@ def test_2_the_resource_of_the_metadata_is_what_one_asks_for(gateway: Gateway, c
     resource = httpx.get(url).json()["resource"]
     token = gateway.token(client, resource=resource).json()["access_token"]
     assert gateway.resource(token, "/v1/read/x").status_code == 200
+
+
+@pytest.mark.parametrize("suffix", ["#", "#f", "/v1/resource#x", "/v1/resource?x=1", "/v1/RESOURCE", "/v1/nowhere"])
+def test_2_a_fragment_or_another_spelling_is_invalid_target(gateway: Gateway, client: Credential, suffix: str) -> None:
+    assert error(gateway.token(client, resource=gateway.url + suffix)) == (400, "invalid_target")
+
+
+def test_2_it_may_be_repeated_and_one_unknown_spoils_all(gateway: Gateway, client: Credential) -> None:
+    resources = [f"{gateway.url}/v1/resource", f"{gateway.url}/v1/read/"]
+    form = {"grant_type": "client_credentials", "resource": resources}
+    answer = httpx.post(f"{gateway.url}/v1/oauth/token", auth=own(client), data=form)
+    token = answer.json()["access_token"]
+    assert sorted(gateway.introspect(client, token).json()["aud"]) == sorted(resources)
+    assert [gateway.resource(token, path).status_code for path in ("/v1/resource", "/v1/read/x")] == [200, 200]
+    form["resource"] = [*resources, "https://evil.example/"]
+    assert error(httpx.post(f"{gateway.url}/v1/oauth/token", auth=own(client), data=form)) == (400, "invalid_target")
+
+
+def test_2_2_a_refresh_narrows_and_never_widens(gateway: Gateway, client: Credential) -> None:
+    one, other = f"{gateway.url}/v1/resource", f"{gateway.url}/v1/read/"
+    form = {"grant_type": "client_credentials", "resource": [one, other]}
+    both = httpx.post(f"{gateway.url}/v1/oauth/token", auth=own(client), data=form).json()
+    narrow = refresh(gateway, client, both, resource=one).json()
+    assert gateway.introspect(client, narrow["access_token"]).json()["aud"] == [one]
+    whole = refresh(gateway, client, narrow).json()
+    assert gateway.introspect(client, whole["access_token"]).json()["aud"] == sorted([one, other])
+    small = gateway.token(client, resource=one).json()
+    assert error(refresh(gateway, client, small, resource=other)) == (400, "invalid_target")
+    assert refresh(gateway, client, small).status_code == 200

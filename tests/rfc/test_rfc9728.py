@@ -91,3 +91,19 @@ def test_3_a_route_of_a_host_is_a_resource_there(gateway: Gateway, host: str, sc
 
 def test_3_it_is_none_at_another_host(gateway: Gateway) -> None:
     assert httpx.get(gateway.url + WELL_KNOWN + "/v1/hosted").status_code == 404
+
+
+def test_2_a_document_says_what_is_required(gateway: Gateway) -> None:
+    document = httpx.get(f"{gateway.url}{WELL_KNOWN}/v1/resource").json()
+    assert set(document) == {"resource", "authorization_servers", "bearer_methods_supported"}
+    assert "#" not in document["resource"]
+
+
+def test_3_2_nothing_is_empty(gateway: Gateway) -> None:
+    for path in ("", "/v1/resource", "/v1/read/", "/v1/write/"):
+        assert all(httpx.get(f"{gateway.url}{WELL_KNOWN}{path}").json().values())
+
+
+def test_3_3_the_resource_is_what_its_url_was_built_from(gateway: Gateway) -> None:
+    for path in ("", "/v1/resource", "/v1/read/", "/v1/write/"):
+        assert httpx.get(f"{gateway.url}{WELL_KNOWN}{path}").json()["resource"] == gateway.url + path
