@@ -40,7 +40,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UriTooLong,
 )
-from gateway.guard.bearer import bearer
+from gateway.guard.bearer import bearer, refuse_second
 from gateway.guard.permit import Permit, permit, permit_public, permit_reported, permit_stale
 from gateway.guard.streams import Stream
 from gateway.guard.verdict import Verdict
@@ -303,6 +303,8 @@ class Downstream(asyncio.Protocol):
         digest = reader.token_digest
         if digest is None:
             digest = reader.token_digest = digest_access(reader.token or bearer(reader.authorization))
+        if self._target.names_token:  # type: ignore[union-attr]  # there is one; a cast costs
+            refuse_second(reader.target)
         verdict = self.edge.verdicts.find(digest, now)
         if verdict is not None:
             self._forward(permit(match, verdict, now))

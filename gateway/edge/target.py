@@ -43,15 +43,17 @@ class Target:
         asked: The canonical path and the query.
         forward: What is sent: the same, but for a route that rewrites paths.
         needs: The ``allow:`` words without which the route must refuse it.
+        names_token: Whether its query may hold a token (RFC 6750 section 2.3).
     """
 
-    __slots__ = ("asked", "forward", "needs", "path")
+    __slots__ = ("asked", "forward", "names_token", "needs", "path")
 
     def __init__(self, path: str, asked: bytes, needs: frozenset[str] = _NOTHING) -> None:
         self.path = path
         self.asked = asked
         self.forward = asked
         self.needs = needs
+        self.names_token = b"access_token=" in asked
 
 
 def canonical(raw: bytes) -> Target:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote_to_bytes
 
-from gateway.errors import InvalidToken, TokenMissing
+from gateway.errors import InvalidToken, MalformedCredentials, TokenMissing
+from gateway.oauth.access import find_access
 from gateway.oauth.tokens import MAX_ACCESS
 
 MAX_TOKEN = MAX_ACCESS
@@ -33,3 +35,22 @@ def bearer(authorization: bytes | None) -> bytes:
     if len(token) > MAX_TOKEN or B64TOKEN.fullmatch(token) is None:
         raise InvalidToken(reason="not one b64token")
     return token
+
+
+_PARAMETER = b"access_token="
+"""RFC 6750 section 2.3."""
+
+
+def refuse_second(target: bytes) -> None:
+    """
+    Refuse a request that has its token in the query as well; a parameter of the same name with anything else is the upstream's.
+
+    Args:
+        target: As it was sent, of a request with a token in ``Authorization``.
+
+    Raises:
+        MalformedCredentials: A client must not use two methods (RFC 6750 section 2), and this one put a token where it is logged.
+    """
+    for parameter in target.partition(b"?")[2].split(b"&"):
+        if parameter.startswith(_PARAMETER) and find_access(unquote_to_bytes(parameter[len(_PARAMETER) :])) is not None:
+            raise MalformedCredentials(reason="a token in the query too")

@@ -173,3 +173,21 @@ def test_5_3_a_query_parameter_is_never_a_credential(gateway: Gateway, pair: dic
     """RFC 9700 section 4.3.2 too."""
     for name in ("access_token", "token", "Authorization"):
         assert get(gateway, path=f"/v1/resource?{name}={pair['access_token']}").status_code == 401
+
+
+def test_2_a_token_in_the_query_beside_the_header_is_invalid_request(
+    gateway: Gateway, origin: Origin, pair: dict[str, Any]
+) -> None:
+    """MUST NOT use more than one method; nothing of it reaches the upstream, whose own parameter of that name passes."""
+    token, before = pair["access_token"], len(origin.seen)
+    escaped = "".join(f"%{ord(character):02X}" for character in token)
+    for query in (
+        f"access_token={token}", f"a=b&access_token={token}", f"access_token={escaped}", f"access_token=x&access_token={token}",
+    ):  # fmt: skip
+        refused = gateway.resource(token, f"/v1/resource?{query}")
+        assert (refused.status_code, refused.json()["code"]) == (400, "invalid_request")
+        assert 'error="invalid_request"' in refused.headers["www-authenticate"]
+        assert token not in refused.text
+    assert len(origin.seen) == before
+    for query in ("access_token=theirs", "access_token=", f"my_access_token={token}", f"q=access_token={token}"):
+        assert gateway.resource(token, f"/v1/resource?{query}").status_code == 200
