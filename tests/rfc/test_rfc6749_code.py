@@ -262,6 +262,7 @@ def test_rfc9700_4_15_the_subject_is_of_another_kind_than_client_ids(people: Gat
 
 def test_rfc9700_4_16_the_pages_are_framed_by_nobody(people: Gateway, ann: Person) -> None:
     """Consent, sign-in and error pages."""
+    ann.visit(App(people).link())  # signed in from here on
     link = App(people).link()
     stranger = httpx.get(link, follow_redirects=True)
     for page in (ann.http.get(link), stranger, ann.http.get(link + "&client_id=x")):
