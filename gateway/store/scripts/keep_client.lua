@@ -13,24 +13,12 @@ end
 local life = tonumber(ARGV[3])
 local till = life > 0 and now_ms() + life or 0
 
--- A key lives till then, or till a time of its own that is earlier; 0 is never.
-local function keep(key, own)
-  local ends = (own > 0 and (till == 0 or own < till)) and own or till
-  if ends > 0 then
-    redis.call("PEXPIREAT", key, ends)
-  else
-    redis.call("PERSIST", key)
-  end
-end
-
-keep(KEYS[1], 0)
-keep(KEYS[2], 0)
+end_at({ KEYS[1], KEYS[2] }, 0, till)
 for _, client_key in ipairs(client.k) do
   local key = ARGV[1] .. client_key
   local credential = read("credential", key)
   if credential then
-    keep(key, credential.x)
-    keep(ARGV[2] .. credential.d, credential.x)
+    end_at({ key, ARGV[2] .. credential.d }, credential.x, till)
   end
 end
 return 1

@@ -84,11 +84,8 @@ local function forget_secret(credential_key, secret_prefix)
   end
 end
 
--- Have keys of a client end at a time of their own (ms; 0: never), or with it where that is earlier: one that is provisional, or
--- unused, vanishes.
-local function end_with_client(client_key, own, keys)
-  local life = redis.call("PTTL", client_key)
-  local till = life > 0 and now_ms() + life or 0
+-- Have keys end at a time of their own, or at another one that is earlier (ms; 0: never).
+local function end_at(keys, own, till)
   local ends = (own > 0 and (till == 0 or own < till)) and own or till
   for _, key in ipairs(keys) do
     if ends > 0 then
@@ -97,6 +94,13 @@ local function end_with_client(client_key, own, keys)
       redis.call("PERSIST", key)
     end
   end
+end
+
+-- Have keys of a client end at a time of their own (ms; 0: never), or with it where that is earlier: one that is provisional, or
+-- unused, vanishes.
+local function end_with_client(client_key, own, keys)
+  local life = redis.call("PTTL", client_key)
+  end_at(keys, own, life > 0 and now_ms() + life or 0)
 end
 
 -- Whether a client may get tokens now with this credential.
