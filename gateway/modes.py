@@ -15,8 +15,8 @@ import uvloop
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, RedisError, ResponseError
 
+from gateway.accept.turns import Turns
 from gateway.config.model import Config
-from gateway.edge.turns import Turns
 from gateway.errors import Unavailable
 from gateway.ops.admin import Admin, Collect
 from gateway.ops.certificates import Certificates

@@ -14,13 +14,13 @@ from typing import Any
 import uvloop
 from aiohttp import web
 
+from gateway.accept.turns import Turn
 from gateway.authority.application import RUNNER_OPTIONS, Pages, build
 from gateway.authority.hasher import Hasher
 from gateway.authority.pipe import join
 from gateway.authority.short import ShortCuts
 from gateway.config.model import Config
 from gateway.edge.listener import Edge
-from gateway.edge.turns import Turn
 from gateway.errors import StoreUnavailable
 from gateway.guard.verdicts import Verdicts
 from gateway.oauth.ports import SessionStore

@@ -13,16 +13,16 @@ from ssl import SSLContext
 from time import perf_counter
 from typing import Protocol
 
+from gateway.accept.acceptor import Acceptor, Tls
+from gateway.accept.door import Door
+from gateway.accept.turns import Turn
 from gateway.addresses import Address, AddressRules, Networks, parse_address, source_of
 from gateway.addresses import client_address as find_client
 from gateway.config.model import Config
-from gateway.edge.acceptor import Acceptor, Tls
-from gateway.edge.door import Door
 from gateway.edge.downstream import Downstream
 from gateway.edge.exchange import Exchange
 from gateway.edge.head import Peer, RequestReader
 from gateway.edge.target import Target, canonical, check_method, rewritten
-from gateway.edge.turns import Turn
 from gateway.edge.upstream import Speaker
 from gateway.errors import AmbiguousTarget, Forbidden, GatewayError, TooManyRequests
 from gateway.guard.floods import Floods

@@ -9,7 +9,7 @@ import socket
 
 import pytest
 
-from gateway.edge import acceptor as acceptor_module
+from gateway.accept import acceptor as acceptor_module
 from gateway.edge import listener
 from gateway.errors import StoreUnavailable
 from gateway.oauth.tokens import digest_access

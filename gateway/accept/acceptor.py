@@ -15,8 +15,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from gateway.edge.door import Door
-from gateway.edge.turns import ASIDE, INSISTENCE, Turn
+from gateway.accept.door import Door
+from gateway.accept.turns import ASIDE, INSISTENCE, Turn
 from gateway.upstreams.connecting import EXHAUSTED
 
 RETRY = 1.0

@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 import pytest
 
+from gateway.accept.door import Door
 from gateway.addresses import Networks
 from gateway.config.model import Config
-from gateway.edge.door import Door
 from gateway.telemetry.metrics import Registry
 from tests.edge.rig import Client, Rig, get
 

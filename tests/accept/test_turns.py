@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from gateway.accept import acceptor as accepting_module
+from gateway.accept.acceptor import Acceptor
+from gateway.accept.door import Door
+from gateway.accept.turns import Turns
 from gateway.addresses import Networks
 from gateway.config.model import Config
-from gateway.edge import acceptor as accepting_module
-from gateway.edge.acceptor import Acceptor
-from gateway.edge.door import Door
-from gateway.edge.turns import Turns
 from gateway.telemetry.metrics import Registry
 
 

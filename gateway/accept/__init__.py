@@ -1,0 +1,1 @@
+"""Connections of clients: taken in, counted by address, shared out among the workers."""
