@@ -289,6 +289,14 @@ class UpstreamDown(GatewayError):
         super().__init__(reason=reason, headers=(("Retry-After", "1"),))
 
 
+class NoUpstreamCredential(GatewayError):
+    """The route shows its upstream a credential by client, and has none for this one."""
+
+    status = 403
+    code = "no_upstream_credential"
+    title = "This client has no credential at the upstream"
+
+
 # --- the gateway's own endpoints -----------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gateway.config.model import HeaderEdits as Section
 
 _DASHED = bytes(byte if bytes((byte,)).isalnum() else ord("-") for byte in range(256))
@@ -26,6 +28,12 @@ class HeaderEdits:
     def prune(self, lines: list[bytes]) -> list[bytes]:
         """Without what is set or removed."""
         return [line for line in lines if _folded(line[: line.index(b":")]) not in self._dropped]
+
+
+def withheld(names: Iterable[str]) -> HeaderEdits | None:
+    """The removal of these names; None where there are none."""
+    listed = tuple(sorted(names))
+    return HeaderEdits(Section(remove=listed)) if listed else None
 
 
 def _folded(name: bytes) -> bytes:

@@ -35,6 +35,27 @@ def bars_request_edit(name: str) -> str:
     return _bars_any_edit(lower)
 
 
+def bars_credential(name: str) -> str:
+    """Why no credential can be shown in this request header; empty when it may."""
+    lower = folded(name)
+    if lower.startswith("content-"):
+        return "it describes the body"
+    return bars_request_edit(lower)
+
+
+def bars_identity(name: str) -> str:
+    """Why an upstream can't be told in this request header who calls; empty when it may."""
+    lower = folded(name)
+    if lower in ("authorization", "cookie"):
+        return "back ends take it for a credential: see credentials"
+    return "" if lower.encode("ascii") in IDENTITY else bars_credential(name)
+
+
+def folded(name: str) -> str:
+    """A name as back ends compare it that take ``_``, ``.`` and ``-`` for the same (CGI, WSGI, PHP)."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
+
+
 def bars_response_edit(name: str) -> str:
     """Why a route may not change this header of answers; empty when it may."""
     return _bars_any_edit(name.lower().encode("ascii"))

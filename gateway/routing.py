@@ -15,11 +15,11 @@ from urllib.parse import unquote
 from gateway.addresses import AddressRules
 from gateway.config.model import Config
 from gateway.config.model import Route as RouteSection
-from gateway.config.reach import kept_out, sent_path
+from gateway.config.reach import believed, kept_out, sent_path
 from gateway.cookies import session_cookie
 from gateway.cors import Cors
 from gateway.errors import MethodNotAllowed, RouteNotFound
-from gateway.header_edits import HeaderEdits
+from gateway.header_edits import HeaderEdits, withheld
 from gateway.oauth.resources import WELL_KNOWN, metadata_url, resource
 from gateway.rewriting import rewriting
 
@@ -39,7 +39,7 @@ class Route:
         "max_body", "methods", "min_body_rate", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method",
         "addresses", "max_stale", "session_cookie", "streams", "total", "upstream",
         "_metadata", "kept_out", "open", "preserve_host", "reports", "request_headers", "resources", "response_headers",
-        "rewriting",
+        "rewriting", "introduces", "withheld",
     )  # fmt: skip
 
     def __init__(self, section: RouteSection, issuer: str, *, own: bool = False, session_cookie: bytes = b"") -> None:
@@ -85,6 +85,10 @@ class Route:
         self.preserve_host = section.preserve_host
         self.request_headers = HeaderEdits(section.request_headers) if section.request_headers is not None else None
         self.response_headers = HeaderEdits(section.response_headers) if section.response_headers is not None else None
+        self.introduces = section.credential is not None or section.identity is not None
+        """Whether its upstream is told other things than who calls, or in another way: `gateway.upstreams.introduction`."""
+        self.withheld: HeaderEdits | None = None
+        """Names that its upstream believes and no client may send; None: no more than everywhere.  `Router` fills it in."""
         self.kept_out: tuple[str, ...] | None = None
         """Paths at the upstream, read leniently, that other routes ask more for; `Router` fills it in."""
         self.addresses = AddressRules(section.ip_allow, section.ip_deny) if section.ip_allow or section.ip_deny else None
@@ -155,6 +159,7 @@ class Router:
         for route, section in zip(self.routes, config.routes, strict=True):
             paths = [_lenient(sent_path(other)) for other in kept_out(section, config.routes, config.upstreams)]
             route.kept_out = tuple(paths) or None
+            route.withheld = withheld(believed(section, config))
         self._folded = {_lenient(path): path for path in self._exact}
         self._plain = all(reading == path for reading, path in self._folded.items())
         for entries in self._exact.values():

@@ -69,7 +69,11 @@ class Draft:
     @property
     def upstream_names(self) -> list[str]:
         """The names of all upstreams, unsound ones included."""
-        node = find(self.root, ("upstreams",))
+        return self.names("upstreams")
+
+    def names(self, section: str) -> list[str]:
+        """The names in a section that has some, unsound ones included."""
+        node = find(self.root, (section,))
         return list(node.entries) if isinstance(node, Mapping) else []
 
 
@@ -167,8 +171,8 @@ class _Pruned:
 
     def _break(self, error: ErrorDetails, top: str, key: str) -> None:
         section = fields.section_of(fields.type_at((top,)))
-        if top == "upstreams":
-            return
+        if top in ("upstreams", "credentials"):
+            return  # `Draft.names` knows them all the same
         if error["type"] == "extra_forbidden" and section is not None:
             # What was meant is unknown too, then.
             key = closest(key, section.model_fields)

@@ -22,6 +22,8 @@ from gateway.config.values import (
     PATH_PREFIX_PATTERN,
     SEGMENT_PATTERN,
     AllowWord,
+    BasicPassword,
+    BasicUsername,
     Duration,
     Flag,
     HeaderName,
@@ -33,6 +35,7 @@ from gateway.config.values import (
     Scope,
     SealingSecret,
     Secret,
+    ShownValue,
     Size,
     SomeTime,
     StripPrefix,
@@ -372,6 +375,79 @@ class Streams(Section):
     """Whether a browser's WebSocket may pass its token as subprotocols: ``new WebSocket(url, ["bearer", TOKEN, "chat"])``."""
 
 
+class BasicCredential(Section):
+    """HTTP Basic (RFC 7617), in ``Authorization``."""
+
+    username: BasicUsername
+    """Who the upstream takes the gateway for."""
+    password: BasicPassword
+    """Best a ${file:…}."""
+
+
+class HeaderCredential(Section):
+    """One header that the upstream knows its callers by, like an API key."""
+
+    name: HeaderName
+    """Like X-Api-Key; ``Authorization`` for a scheme of its own.  What a client sends under this name never gets there."""
+    value: ShownValue
+    """The whole value, best a ${file:…}."""
+
+
+class Credential(Section):
+    """What an upstream knows a caller by, in place of what callers once had themselves; one of these."""
+
+    basic: BasicCredential | None = None
+    """A username and a password."""
+    header: HeaderCredential | None = None
+    """A header, like an API key."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Credential:
+        if [self.basic, self.header].count(None) != 1:
+            raise ValueError("write one of basic and header")
+        return self
+
+
+CredentialName = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+class RouteCredential(Section):
+    """Which of ``credentials`` the upstream is shown, by who calls."""
+
+    default: CredentialName | None = None
+    """
+    A name from ``credentials``: what every request shows, or with ``by_client`` those of clients that it does not name.  Without
+    it those are 403 ``no_upstream_credential``.
+    """
+    by_client: Mapping[str, CredentialName] = Field(default_factory=dict)
+    """client_id: a name from ``credentials``.  A client never gets what is written for another."""
+
+    @model_validator(mode="after")
+    def _names_one(self) -> RouteCredential:
+        if self.default is None and not self.by_client:
+            raise ValueError("name a credential: write its name alone, or default or by_client")
+        return self
+
+
+def _credential_section(value: Any) -> Any:
+    return {"default": value} if isinstance(value, str) else value
+
+
+Claim = Literal["client_id", "scope", "subject", "sub"]
+
+
+class RouteIdentity(Section):
+    """How the upstream is told who calls."""
+
+    headers: Mapping[HeaderName, Claim] | None = None
+    """
+    Header: what it tells, in place of X-Client-Id, X-Client-Scopes and X-Token-Subject.  ``client_id``; ``scope``, the token's
+    scopes between single spaces; ``subject``, the account that the client acts for, and no line where it acts for itself;
+    ``sub``, that account, or else the client_id.  ``{}`` tells nothing.  No client gets these names past the gateway, on no
+    route to the same targets.
+    """
+
+
 class Route(Section):
     """Which requests go where, and what they need."""
 
@@ -405,6 +481,14 @@ class Route(Section):
     """What this back end needs although it is ambiguous: semicolon, encoded_slash, double_slash, underscore_headers."""
     forward_authorization: Flag = False
     """Whether the client's Authorization header is passed on."""
+    credential: (
+        Annotated[RouteCredential, BeforeValidator(_credential_section, json_schema_input_type=str | RouteCredential)] | None
+    ) = None
+    """
+    What the upstream knows the gateway's requests by: a name from ``credentials``, or a mapping with default and by_client.
+    """
+    identity: RouteIdentity | None = None
+    """How the upstream is told who calls; default: by X-Client-Id, X-Client-Scopes and X-Token-Subject."""
     strip_prefix: StripPrefix = False
     """What the upstream does not know of the path: true for the route's own path, or a beginning of it, like /api."""
     rewrite: str | None = None
@@ -476,5 +560,7 @@ class Config(Section):
     """Longest wait at stop for requests in flight."""
     upstreams: Mapping[Annotated[str, Field(pattern=NAME_PATTERN)], Upstream] = Field(default_factory=dict)
     """Name: where it is."""
+    credentials: Mapping[CredentialName, Credential] = Field(default_factory=dict)
+    """Name: what upstreams know their callers by; routes say by name where it is shown (``routes[].credential``)."""
     routes: tuple[Route, ...] = ()
     """Which requests go where; an unmatched request is 404."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from gateway.config.model import Route, Upstream
+from gateway.config.model import Config, Route, Upstream
 from gateway.rewriting import rewriting
 
 
@@ -66,6 +66,38 @@ def _meet(one: Route, other: Route, upstreams: Mapping[str, Upstream]) -> bool:
         return upstreams[route.upstream].targets if route.upstream in upstreams else ()
 
     return one.upstream == other.upstream or not set(targets(one)).isdisjoint(targets(other))
+
+
+def believed(route: Route, config: Config) -> frozenset[str]:
+    """
+    Names of headers that the upstream of a route believes, and a client may therefore not send.
+
+    Those that tell it who calls are believed whichever route a request takes, so every route to its targets keeps them back; that
+    of a credential its own route alone, since elsewhere a client may have one of its own.  ``Authorization`` has its own rules.
+    """
+    targets = _targets(route, config.upstreams)
+    names = {
+        name
+        for other in config.routes if other.identity is not None
+        if other.upstream == route.upstream or not targets.isdisjoint(_targets(other, config.upstreams))
+        for name in other.identity.headers or ()
+    }  # fmt: skip
+    for shown in (config.credentials.get(name) for name in shown_names(route)):
+        if shown is not None and shown.header is not None and shown.header.name.lower() != "authorization":
+            names.add(shown.header.name)
+    return frozenset(names)
+
+
+def shown_names(route: Route) -> list[str]:
+    """The credentials that a route may show."""
+    credential = route.credential
+    if credential is None:
+        return []
+    return [*dict.fromkeys((*([credential.default] if credential.default else []), *credential.by_client.values()))]
+
+
+def _targets(route: Route, upstreams: Mapping[str, Upstream]) -> frozenset[str]:
+    return frozenset(upstreams[route.upstream].targets) if route.upstream in upstreams else frozenset()
 
 
 def _lets_fewer_in(other: Route, than: Route) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from gateway.config import (
     cors_rules,
+    credential_rules,
     header_rules,
     listener_rules,
     oauth_rules,
@@ -58,6 +59,11 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (cors_rules.cors, ("routes",)),
     (rewrite_rules.paths, ("routes",)),
     (header_rules.edits, ("routes",)),
+    (credential_rules.headers, ("credentials",)),
+    (credential_rules.named, ("routes", "credentials")),
+    (credential_rules.clients, ("routes",)),
+    (credential_rules.shown, ("routes", "credentials")),
+    (credential_rules.told, ("routes", "credentials")),
     (rewrite_rules.reach, ("routes", "upstreams")),
     (rewrite_rules.preserved_hosts, ("routes", "upstreams")),
     (route_rules.scopes_declared, ("routes", "oauth.scopes", "oauth.default_scopes")),
@@ -68,7 +74,7 @@ _FILES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (store_rules.files, ("store.url", "store.ca_file")),
 )
 """What reads files that the configuration names."""
-_WHEN_SOUND: tuple[Rule, ...] = (route_rules.upstreams_used,)
+_WHEN_SOUND: tuple[Rule, ...] = (route_rules.upstreams_used, credential_rules.used)
 """Guesses that are only worth saying about a configuration without faults."""
 
 

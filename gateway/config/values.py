@@ -30,6 +30,7 @@ PATH_PREFIX_PATTERN = r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$|^$"
 SEGMENT_PATTERN = r"^[A-Za-z0-9_-]+$"
 HASH_ON_PATTERN = r"^(client|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$"
 CHECK_PATH_PATTERN = r"^/[!$-;=?-Z_a-z~]*$"
+BASIC_USERNAME_PATTERN = r"^[^:\x00-\x1f\x7f]+$"
 NAME_PATTERN = r"^[A-Za-z0-9_.-]+$"
 
 
@@ -106,6 +107,13 @@ def check_field_value(value: SecretStr) -> SecretStr:
     return value
 
 
+def check_basic_part(value: SecretStr) -> SecretStr:
+    """RFC 7617 section 2: neither user-id nor password holds a control character."""
+    if re.search(r"[\x00-\x1f\x7f]", value.get_secret_value()):
+        raise ValueError("it holds a control character (RFC 7617 section 2): remove it; a file may end in one line break only")
+    return value
+
+
 def parse_size(value: object) -> int:
     """Read ``64KiB``, ``10MiB``, ``1GiB`` or ``512B``; a bare number is refused because it has no unit."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
@@ -151,6 +159,11 @@ Scope = Annotated[str, Field(pattern=SCOPE_PATTERN, max_length=128)]
 Method = Annotated[str, Field(pattern=METHOD_PATTERN, max_length=32)]
 HeaderValue = Annotated[SecretStr, AfterValidator(check_field_value)]
 """RFC 9110 section 5.5 field-value; it may be a secret."""
+ShownValue = Annotated[SecretStr, Field(min_length=1), AfterValidator(check_field_value)]
+"""The value of a header that is a credential."""
+BasicPassword = Annotated[SecretStr, Field(min_length=1), AfterValidator(check_basic_part)]
+BasicUsername = Annotated[str, Field(pattern=BASIC_USERNAME_PATTERN, max_length=256)]
+"""RFC 7617 section 2 user-id."""
 HeaderName = Annotated[str, Field(pattern=HEADER_PATTERN, max_length=256)]
 """RFC 9110 section 5.1 field-name."""
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(parse_network, json_schema_input_type=str)]

@@ -383,7 +383,8 @@ class Downstream(asyncio.Protocol):
         ours = edge.own_lines(peer, reader) if route.own else peer.lines(cast(bytes, reader.host), reader.forwarding)
         if reader.underscored and "underscore_headers" not in route.allow:
             edge.note_dropped(request_id, reader.underscored)
-        tail = reader.write(route, granted.identity, ours) + request_id.encode("ascii") + b"\r\n\r\n"
+        identity = edge.introductions[route].lines(granted) if route.introduces else granted.identity
+        tail = reader.write(route, identity, ours) + request_id.encode("ascii") + b"\r\n\r\n"
         exchange = Exchange(
             self, match, granted, reader.method + b" " + target.forward, tail, request_id, self._started,
             has_body=has_body, http10=reader.http10,

@@ -234,6 +234,8 @@ class RequestReader:
             lines = without_cookie(lines, route.session_cookie)
         if route.forward_authorization and self.authorization is not None:
             lines = [*lines, b"Authorization: %b\r\n" % self.authorization]
+        if route.withheld is not None:
+            lines = route.withheld.prune(lines)
         if route.request_headers is not None:
             lines = route.request_headers.apply(lines)
         if self.chunked:

@@ -1,0 +1,114 @@
+"""What upstreams are shown and told: in headers that can hold it, by names that exist, and never the wrong client's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.config.draft import Draft
+from gateway.config.faults import Fault
+from gateway.config.model import Credential, Route
+from gateway.config.overrides import suggest
+from gateway.config.reach import shown_names
+from gateway.header_names import bars_credential, bars_identity, folded
+from gateway.oauth.tokens import is_client_id
+
+
+def headers(draft: Draft) -> Iterator[Fault]:
+    """A credential stands in no header that is the gateway's own, or the connection's."""
+    for name, credential in draft.config.credentials.items():
+        if credential.header is not None and (why := bars_credential(credential.header.name)):
+            yield draft.fault(f"no credential can stand here: {why}", "credentials", name, "header", "name")
+
+
+def named(draft: Draft) -> Iterator[Fault]:
+    """Routes name credentials that exist."""
+    known = draft.names("credentials")
+    for number, route in draft.whole_routes:
+        for name, place in _places(route):
+            if name not in known:
+                hint = suggest(name, dict.fromkeys(known)) if known else "; there are none"
+                yield draft.fault(f"no such credential{hint}", "routes", number, "credential", *place)
+
+
+def _places(route: Route) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each name with the path to it below ``credential``."""
+    if route.credential is not None:
+        if route.credential.default is not None:
+            yield route.credential.default, ("default",)
+        yield from ((name, ("by_client", client)) for client, name in route.credential.by_client.items())
+
+
+def clients(draft: Draft) -> Iterator[Fault]:
+    """``by_client`` names clients, where there are any to be known."""
+    for number, route in draft.whole_routes:
+        if route.credential is None or not route.credential.by_client:
+            continue
+        place = ("routes", number, "credential", "by_client")
+        if route.public:
+            yield draft.fault("a public route knows no client: remove public, or name a credential for all", *place)
+        elif route.open and route.credential.default is None:
+            message = "report lets requests without a token through, which have no client: add a default, or enforce: always"
+            yield draft.fault(message, *place)
+        for client in route.credential.by_client:
+            if not is_client_id(client):
+                yield draft.fault("this is no client_id: those begin with gwc_", *place, client, key=True)
+
+
+def shown(draft: Draft) -> Iterator[Fault]:
+    """Nothing else of the route sets the header that a credential stands in."""
+    for number, route in draft.whole_routes:
+        by_name = {name: draft.config.credentials[name] for name in shown_names(route) if name in draft.config.credentials}
+        in_authorization = [name for name, credential in by_name.items() if header_of(credential) == "authorization"]
+        if in_authorization and route.forward_authorization:
+            message = f"{in_authorization[0]} takes its place: remove this, or the credential"
+            yield draft.fault(message, "routes", number, "forward_authorization")
+        taken = {header_of(credential): f"the credential {name}" for name, credential in by_name.items()}
+        yield from _edited(draft, number, route, taken)
+
+
+def header_of(credential: Credential) -> str:
+    """The header that a credential stands in, as back ends compare names."""
+    return folded(credential.header.name) if credential.header is not None else "authorization"
+
+
+def told(draft: Draft) -> Iterator[Fault]:
+    """Who calls is told where somebody is known, once, and in headers that nothing else sets."""
+    for number, route in draft.whole_routes:
+        if route.identity is None:
+            continue
+        if route.public:
+            message = "a public route knows no caller: remove this; names that its other routes tell are kept back all the same"
+            yield draft.fault(message, "routes", number, "identity")
+            continue
+        credentials = (draft.config.credentials.get(name) for name in shown_names(route))
+        known = {header_of(credential): "the credential" for credential in credentials if credential is not None}
+        told_in: dict[str, str] = {}
+        for name in route.identity.headers or ():
+            place = ("routes", number, "identity", "headers", name)
+            if why := bars_identity(name):
+                yield draft.fault(f"nobody can be told of here: {why}", *place, key=True)
+            elif folded(name) in known:
+                yield draft.fault(f"{known[folded(name)]} stands in this header: take another", *place, key=True)
+            elif folded(name) in told_in:
+                yield draft.fault(f"back ends take it for {told_in[folded(name)]}: take another name", *place, key=True)
+            told_in[folded(name)] = name
+        yield from _edited(draft, number, route, dict.fromkeys(told_in, "identity.headers"))
+
+
+def _edited(draft: Draft, number: int, route: Route, taken: dict[str, str]) -> Iterator[Fault]:
+    """``request_headers`` changes none of these headers, which come after its changes."""
+    edits = route.request_headers
+    if edits is None:
+        return
+    for kind, names in (("set", edits.set), ("add", edits.add)):
+        for name in names:
+            if (whose := taken.get(folded(name))) is not None:
+                yield draft.fault(f"{whose} sets this header", "routes", number, "request_headers", kind, name, key=True)
+
+
+def used(draft: Draft) -> Iterator[Fault]:
+    """A credential that nobody is shown is most likely a mistake."""
+    names = {name for route in draft.config.routes for name in shown_names(route)}
+    for name in draft.config.credentials:
+        if name not in names:
+            yield draft.warning("no route shows this credential", "credentials", name, key=True)

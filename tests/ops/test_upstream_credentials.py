@@ -1,0 +1,103 @@
+"""What the gateway shows upstreams, in a whole run: it gets there, and nowhere else."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.ops.running import Gateway
+from tests.servers import ValkeyServer
+
+SECRETS = {"PASSWORD": "legacy-pass-3141", "KEY": "live-key-2718"}
+CONFIG = """\
+listen: {{host: 127.0.0.1, port: 0}}
+admin: {{host: 127.0.0.1, port: 0}}
+oauth: {{registration: open}}
+upstreams: {{legacy: {{targets: ['http://127.0.0.1:{port}']}}, dead: {{targets: ['http://127.0.0.1:9']}}}}
+credentials:
+  legacy: {{basic: {{username: gateway, password: '${{PASSWORD}}'}}}}
+  key: {{header: {{name: X-Api-Key, value: '${{file:key}}'}}}}
+routes:
+  - {{path: /v1/basic, upstream: legacy, credential: legacy}}
+  - {{path: /v1/key, upstream: legacy, credential: key, identity: {{headers: {{X-User: sub}}}}}}
+  - {{path: /v1/nobody, upstream: legacy, credential: {{by_client: {{gwc_aaaaaaaaaaaaaaaaaaaaaaaaa: key}}}}}}
+  - {{path: /v1/dead, upstream: dead, credential: legacy}}
+"""
+
+
+class _Legacy(http.server.BaseHTTPRequestHandler):
+    """Notes what it is shown."""
+
+    seen: list[dict[str, str]]
+
+    def do_GET(self) -> None:
+        self.seen.append({name.lower(): value for name, value in self.headers.items()})
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def legacy() -> Iterator[http.server.ThreadingHTTPServer]:
+    _Legacy.seen = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Legacy)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_credentials_reach_the_upstream_and_nothing_else(
+    valkey: ValkeyServer, tmp_path: Path, legacy: http.server.ThreadingHTTPServer
+) -> None:
+    """O31: live values of a whole run are searched in all output, metrics, answers, command lines and faults."""
+    (tmp_path / "key").write_text(SECRETS["KEY"] + "\n")
+    (tmp_path / "key").chmod(0o600)
+    (tmp_path / "config.yaml").write_text(CONFIG.format(port=legacy.server_address[1]))
+    gateway = Gateway(tmp_path, PASSWORD=SECRETS["PASSWORD"], GATEWAY_STORE__URL=valkey.url)
+    said = []
+    faulty = CONFIG.replace("credential: legacy", "credential: legcy").replace("username: gateway", "username: 'a:b'")
+    for text in (CONFIG, faulty):
+        config = tmp_path / "checked.yaml"
+        config.write_text(text.format(port=9))
+        command = [sys.executable, "-m", "gateway", "check", "-c", str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, env={**_environ(), **SECRETS})
+        said += [done.stdout, done.stderr]
+        assert (done.returncode == 0) == (text is CONFIG), done.stderr
+    try:
+        gateway.start()
+        client = gateway.register()
+        bearer = f"Bearer {gateway.token(client)['access_token']}"
+        answers = [gateway.ask("GET", f"/v1/{path}", Authorization=bearer) for path in ("basic", "key", "nobody", "dead")]
+        said += [body for _, body in answers]
+        said += [gateway.ask("GET", path, admin=True)[1] for path in ("/metrics", "/readyz", "/healthz")]
+        said += [" ".join(process.cmdline()) for process in gateway.family()]
+        assert gateway.end() == 0
+    finally:
+        gateway.kill_all()
+    assert [status for status, _ in answers] == [200, 200, 403, 502]
+    pair = base64.b64encode(f"gateway:{SECRETS['PASSWORD']}".encode()).decode()
+    assert [seen.get("authorization") for seen in _Legacy.seen] == [f"Basic {pair}", None]
+    assert [seen.get("x-api-key") for seen in _Legacy.seen] == [None, SECRETS["KEY"]]
+    assert [seen.get("x-user") for seen in _Legacy.seen] == [None, client["client_id"]]
+    everything = "\n".join([*said, gateway.stdout, gateway.stderr])
+    assert '"event":"request"' in everything
+    for secret in (*SECRETS.values(), pair):
+        assert secret not in everything
+
+
+def _environ() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith("GATEWAY_")}
