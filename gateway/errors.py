@@ -297,6 +297,22 @@ class NoUpstreamCredential(GatewayError):
     title = "This client has no credential at the upstream"
 
 
+class UpstreamCredentialFailed(GatewayError):
+    """The upstream's authorization server gave the gateway no token."""
+
+    status = 502
+    code = "upstream_credential_failed"
+    title = "The gateway got no access to the upstream"
+
+
+class UpstreamCredentialTimeout(UpstreamCredentialFailed):
+    """The upstream's authorization server did not answer in time."""
+
+    status = 504
+    code = "upstream_credential_timeout"
+    title = "The gateway got no access to the upstream in time"
+
+
 # --- the gateway's own endpoints -----------------------------------------------------------------------------------
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import ssl
 from collections.abc import Iterator
+from datetime import timedelta
 
+from gateway.config.address import is_host, is_loopback
+from gateway.config.certificates import Unusable, load_authorities
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
 from gateway.config.model import Credential, Route
@@ -12,12 +17,57 @@ from gateway.config.reach import shown_names
 from gateway.header_names import bars_credential, bars_identity, folded
 from gateway.oauth.tokens import is_client_id
 
+LONGEST_WAIT = timedelta(seconds=8)
+"""For a token; the edge gives requests that wait up after 10 s."""
+_ENDPOINT = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\s]+)(?::([0-9]{1,5}))?(?:[/?][!-~]*)?")
+_RESOURCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!\"$-~]+")
+
 
 def headers(draft: Draft) -> Iterator[Fault]:
     """A credential stands in no header that is the gateway's own, or the connection's."""
     for name, credential in draft.config.credentials.items():
         if credential.header is not None and (why := bars_credential(credential.header.name)):
             yield draft.fault(f"no credential can stand here: {why}", "credentials", name, "header", "name")
+
+
+def token_endpoints(draft: Draft) -> Iterator[Fault]:
+    """A token endpoint can be asked, in time, and nobody on the way reads what it says."""
+    for name, credential in draft.config.credentials.items():
+        section, place = credential.oauth, ("credentials", name, "oauth")
+        if section is None:
+            continue
+        if why := token_endpoint_fault(section.token_endpoint):
+            yield draft.fault(why, *place, "token_endpoint")
+        if section.timeout > LONGEST_WAIT:
+            yield draft.fault("write 8s or less: requests wait for it", *place, "timeout")
+        for position, uri in enumerate(section.resource):
+            if _RESOURCE.fullmatch(uri) is None:
+                yield draft.fault("write an absolute URI without fragment (RFC 8707 section 2)", *place, "resource", position)
+
+
+def token_endpoint_fault(url: str) -> str:
+    """What is wrong with the URL of a token endpoint; empty when nothing is.  Never repeats it."""
+    found = _ENDPOINT.fullmatch(url)
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        return "a token endpoint can't hold a user or a password: write client_id and client_secret"
+    if "#" in url:
+        return "a token endpoint has no fragment (RFC 6749 section 3.2)"
+    if found is None or not is_host(found[2]) or not 0 < int(found[3] or 1) < 65536:
+        return "write a URL like https://id.example.com/oauth/token"
+    if found[1] == "http" and not is_loopback(found[2]):
+        return "off loopback a token endpoint is https (RFC 6749 section 3.2): anybody on the way could read the secret"
+    return ""
+
+
+def files(draft: Draft) -> Iterator[Fault]:
+    """The certificates that a token endpoint is verified against can be used."""
+    for name, credential in draft.config.credentials.items():
+        if credential.oauth is None or credential.oauth.ca_file is None:
+            continue
+        try:
+            load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "ca_file", credential.oauth.ca_file)
+        except Unusable as unusable:
+            yield draft.fault(str(unusable), "credentials", name, "oauth", unusable.key)
 
 
 def named(draft: Draft) -> Iterator[Fault]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from gateway.config.values import (
     AS_WHOLE,
     CHECK_PATH_PATTERN,
+    CLIENT_ID_PATTERN,
     HASH_ON_PATTERN,
     KEY_PREFIX_PATTERN,
     NAME_PATTERN,
@@ -24,6 +25,7 @@ from gateway.config.values import (
     AllowWord,
     BasicPassword,
     BasicUsername,
+    ClientSecret,
     Duration,
     Flag,
     HeaderName,
@@ -393,6 +395,36 @@ class HeaderCredential(Section):
     """The whole value, best a ${file:…}."""
 
 
+class OAuthCredential(Section):
+    """
+    An access token of the upstream's own authorization server, by client_credentials (RFC 6749 section 4.4), shown as
+    ``Authorization: Bearer``.  It is fetched when a request first needs it, once for all requests of a worker, kept until
+    shortly before it expires, and renewed ahead of that while requests come.
+    """
+
+    token_endpoint: str
+    """Its URL, https unless on loopback."""
+    client_id: Annotated[str, Field(pattern=CLIENT_ID_PATTERN, max_length=1024)]
+    """Who the gateway is there."""
+    client_secret: ClientSecret
+    """Best a ${file:…}."""
+    auth: Literal["basic", "post"] = "basic"
+    """How the gateway proves that: by HTTP Basic, or in the form, where a server knows nothing better."""
+    scope: tuple[Scope, ...] = ()
+    """Scopes to ask for; empty: none are named."""
+    resource: tuple[str, ...] = ()
+    """What the token is to be for (RFC 8707): absolute URIs."""
+    audience: str | None = None
+    """The same where a server wants it in a parameter of that name."""
+    timeout: SomeTime = timedelta(seconds=5)
+    """
+    Longest wait for a token, 8s at most: then 504 ``upstream_credential_timeout``.  Without a token 502
+    ``upstream_credential_failed``; either way the endpoint is asked again after 1s at the earliest, after more failures 8s.
+    """
+    ca_file: Path | None = None
+    """Certificates to verify the endpoint against; default: the system's."""
+
+
 class Credential(Section):
     """What an upstream knows a caller by, in place of what callers once had themselves; one of these."""
 
@@ -400,11 +432,13 @@ class Credential(Section):
     """A username and a password."""
     header: HeaderCredential | None = None
     """A header, like an API key."""
+    oauth: OAuthCredential | None = None
+    """A token that the gateway fetches."""
 
     @model_validator(mode="after")
     def _is_one(self) -> Credential:
-        if [self.basic, self.header].count(None) != 1:
-            raise ValueError("write one of basic and header")
+        if [self.basic, self.header, self.oauth].count(None) != 2:
+            raise ValueError("write one of basic, header and oauth")
         return self
 
 

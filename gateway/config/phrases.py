@@ -24,6 +24,7 @@ _PATTERNS = {
     values.HASH_ON_PATTERN: "write client or header:NAME, like header:X-Session",
     values.CHECK_PATH_PATTERN: "write a path with an optional query, like /healthz; percent-encode what is not plain",
     values.BASIC_USERNAME_PATTERN: "write a name without colon and without control characters (RFC 7617 section 2)",
+    values.CLIENT_ID_PATTERN: "write printable ASCII (RFC 6749 appendix A.1)",
     values.NAME_PATTERN: "write letters, digits, dots, dashes and underscores only",
 }
 _LIST = "write a list, like [a, b]"

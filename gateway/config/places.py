@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from pydantic import SecretStr
 
 from gateway.config.address import is_loopback
-from gateway.config.model import Config, Store, Upstream
+from gateway.config.model import Config, Credential, Store, Upstream
 
 
 def anchor(config: Config, directory: Path) -> Config:
@@ -27,11 +27,21 @@ def anchor(config: Config, directory: Path) -> Config:
     )
     client_ca_file = listen.client_ca_file and Path(_absolute(directory, listen.client_ca_file))
     listen = listen.model_copy(update={"tls": tls, "client_ca_file": client_ca_file})
+    credentials = {name: _anchor_credential(credential, directory) for name, credential in config.credentials.items()}
     return config.model_copy(
         update={
-            "listen": listen, "store": store.model_copy(update={"url": url, "ca_file": ca_file}), "upstreams": upstreams
+            "listen": listen, "store": store.model_copy(update={"url": url, "ca_file": ca_file}), "upstreams": upstreams,
+            "credentials": credentials,
         }
     )
+
+
+def _anchor_credential(credential: Credential, directory: Path) -> Credential:
+    oauth = credential.oauth
+    if oauth is None or oauth.ca_file is None:
+        return credential
+    oauth = oauth.model_copy(update={"ca_file": Path(_absolute(directory, oauth.ca_file))})
+    return credential.model_copy(update={"oauth": oauth})
 
 
 def _anchor_upstream(upstream: Upstream, directory: Path) -> Upstream:

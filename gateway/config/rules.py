@@ -60,6 +60,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (rewrite_rules.paths, ("routes",)),
     (header_rules.edits, ("routes",)),
     (credential_rules.headers, ("credentials",)),
+    (credential_rules.token_endpoints, ("credentials",)),
     (credential_rules.named, ("routes", "credentials")),
     (credential_rules.clients, ("routes",)),
     (credential_rules.shown, ("routes", "credentials")),
@@ -71,6 +72,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
 _FILES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (tls_rules.files, ("listen.tls", "listen.client_ca_file")),
     (upstream_rules.files, ("upstreams",)),
+    (credential_rules.files, ("credentials",)),
     (store_rules.files, ("store.url", "store.ca_file")),
 )
 """What reads files that the configuration names."""

@@ -30,6 +30,7 @@ PATH_PREFIX_PATTERN = r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$|^$"
 SEGMENT_PATTERN = r"^[A-Za-z0-9_-]+$"
 HASH_ON_PATTERN = r"^(client|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$"
 CHECK_PATH_PATTERN = r"^/[!$-;=?-Z_a-z~]*$"
+CLIENT_ID_PATTERN = r"^[\x20-\x7e]+$"
 BASIC_USERNAME_PATTERN = r"^[^:\x00-\x1f\x7f]+$"
 NAME_PATTERN = r"^[A-Za-z0-9_.-]+$"
 
@@ -114,6 +115,13 @@ def check_basic_part(value: SecretStr) -> SecretStr:
     return value
 
 
+def check_client_secret(value: SecretStr) -> SecretStr:
+    """RFC 6749 appendix A.2: VSCHAR."""
+    if re.fullmatch(r"[\x20-\x7e]+", value.get_secret_value()) is None:
+        raise ValueError("it holds a character that is not printable ASCII (RFC 6749 appendix A.2)")
+    return value
+
+
 def parse_size(value: object) -> int:
     """Read ``64KiB``, ``10MiB``, ``1GiB`` or ``512B``; a bare number is refused because it has no unit."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
@@ -161,6 +169,7 @@ HeaderValue = Annotated[SecretStr, AfterValidator(check_field_value)]
 """RFC 9110 section 5.5 field-value; it may be a secret."""
 ShownValue = Annotated[SecretStr, Field(min_length=1), AfterValidator(check_field_value)]
 """The value of a header that is a credential."""
+ClientSecret = Annotated[SecretStr, Field(min_length=1), AfterValidator(check_client_secret)]
 BasicPassword = Annotated[SecretStr, Field(min_length=1), AfterValidator(check_basic_part)]
 BasicUsername = Annotated[str, Field(pattern=BASIC_USERNAME_PATTERN, max_length=256)]
 """RFC 7617 section 2 user-id."""

@@ -9,6 +9,7 @@ buffer is bounded by not reading on.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
@@ -47,7 +48,7 @@ from gateway.guard.verdict import Verdict
 from gateway.mapping import outward, public_origin
 from gateway.oauth.access import find_access
 from gateway.oauth.tokens import digest_access
-from gateway.routing import Match
+from gateway.routing import Match, Route
 from gateway.websocket import GOING_AWAY, POLICY_VIOLATION, Handshake
 
 if TYPE_CHECKING:
@@ -237,6 +238,9 @@ class Downstream(asyncio.Protocol):
             if reader.method == b"OPTIONS" and self._is_answered_here(reader):
                 return
             self._resolve(reader, reader.method)
+            streams = self._match.route.streams  # type: ignore[union-attr]  # there is one; a cast costs
+            if streams is not None:
+                self._handshake = find_handshake(reader, streams)
             self._decide(reader)
         except MalformedCredentials as error:
             self._find_route(reader)
@@ -294,8 +298,6 @@ class Downstream(asyncio.Protocol):
     def _decide(self, reader: RequestReader) -> None:
         """Let the request pass, refuse it, or ask the store first."""
         match = cast(Match, self._match)
-        if match.route.streams is not None:
-            self._handshake = find_handshake(reader, match.route.streams)
         if match.route.open:
             self._let_in(reader, match)
             return
@@ -383,7 +385,9 @@ class Downstream(asyncio.Protocol):
         ours = edge.own_lines(peer, reader) if route.own else peer.lines(cast(bytes, reader.host), reader.forwarding)
         if reader.underscored and "underscore_headers" not in route.allow:
             edge.note_dropped(request_id, reader.underscored)
-        identity = edge.introductions[route].lines(granted) if route.introduces else granted.identity
+        identity = self._introduce(route, granted) if route.introduces else granted.identity
+        if identity is None:
+            return
         tail = reader.write(route, identity, ours) + request_id.encode("ascii") + b"\r\n\r\n"
         exchange = Exchange(
             self, match, granted, reader.method + b" " + target.forward, tail, request_id, self._started,
@@ -415,6 +419,32 @@ class Downstream(asyncio.Protocol):
             edge.groups[route.upstream].lease(exchange)
         if has_body:
             self._more_body()
+
+    def _introduce(self, route: Route, granted: Permit) -> bytes | None:
+        """What the upstream is told of the caller; None while the credential that it is shown has to be fetched."""
+        introduction, now = self.edge.introductions[route], self.edge.loop.time()
+        lines = introduction.lines(granted, now)
+        if lines is None:
+            self._state = _DECIDING
+            self.deadline = now + DECISION_TIMEOUT
+            introduction.wait(granted, partial(self._introduced, granted))
+        return lines
+
+    def _introduced(self, granted: Permit, refused: GatewayError | None) -> None:
+        """The credential is there, or not, perhaps long after the client has gone, or its token."""
+        if self._state != _DECIDING:
+            return
+        self._state = _HEAD
+        try:
+            if refused is not None:
+                raise refused
+            if cast(Match, self._match).route.open:
+                self._forward(granted)
+            else:
+                self._decide(cast(RequestReader, self._reader))
+        except GatewayError as error:
+            self._refuse(error)
+        self._continue()
 
     def queued(self, exchange: Exchange) -> None:
         """There is no idle connection: wait for one, but not for ever."""

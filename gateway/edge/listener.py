@@ -38,7 +38,7 @@ from gateway.telemetry.metrics import Counter, Histogram, Registry
 from gateway.upstreams.building import group_of, single
 from gateway.upstreams.connecting import look_up
 from gateway.upstreams.group import Group
-from gateway.upstreams.introduction import introductions
+from gateway.upstreams.introducing import introductions
 from gateway.upstreams.pins import Pins
 from gateway.upstreams.pool import Pool
 from gateway.upstreams.ports import Connect, Resolve
@@ -122,7 +122,7 @@ class Edge:
         self.date_line = b""
         """The whole of it, for answers of upstreams that have none (RFC 9110 section 6.6.1)."""
         self.token_endpoint = f"{config.oauth.issuer.rstrip('/')}{config.oauth.prefix}/oauth/token"
-        self.introductions = introductions(config, router.routes)
+        self.introductions = introductions(config, router.routes, registry)
         self._pins = Pins()
         binding = {route.upstream for route in router.routes if route.forward_authorization}
         self.groups: dict[str, Group] = {
@@ -198,6 +198,8 @@ class Edge:
             self._timer.cancel()
         for group in self.groups.values():
             group.close()
+        for introduction in self.introductions.values():
+            introduction.close()
         self._access_log.flush()
 
     # --- what connections ask -------------------------------------------------------------------------------------

@@ -225,6 +225,8 @@ class Upstream(asyncio.Protocol):
         if answer.addressed or exchange.match.route.response_headers is not None:
             answer = exchange.down.outward(exchange, answer)
         status = answer.status
+        if status == 401 and exchange.match.route.introduces:
+            exchange.down.edge.introductions[exchange.match.route].refused(exchange.tail, exchange.down.edge.loop.time())
         if exchange.head_only or status in (204, 304):
             length = None if status == 204 else answer.content_length
             if status == 204 and (answer.chunked or answer.content_length):

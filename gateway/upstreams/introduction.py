@@ -2,55 +2,119 @@
 How a request is introduced to its upstream: who calls, in the words that the upstream knows, and by which credential.
 
 Pure.  What a route says is written once for each caller and remembered: a request costs a look-up.  What is secret stands in
-lines of bytes from the start of the process on, and nowhere else.
+lines of bytes, and nowhere else.
 """
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
-from gateway.config.model import Config, Credential
 from gateway.config.model import Route as RouteSection
-from gateway.errors import NoUpstreamCredential
+from gateway.errors import GatewayError, NoUpstreamCredential
 from gateway.guard.permit import Permit
-from gateway.routing import Route
 
 MAX_KNOWN = 4_096
 """Callers of a route whose lines are remembered."""
 
+_FOR_EVER = float("inf")
 _CLAIMS = {"client_id": b"X-Client-Id", "scope": b"X-Client-Scopes", "subject": b"X-Token-Subject"}
+
+Done = Callable[[GatewayError | None], None]
+"""Told once when what was waited for is there, or why it is not."""
+
+
+class Source(Protocol):
+    """A credential that has to be fetched, and changes."""
+
+    watchers: list[Callable[[], None]]
+    """Called when lines that were given before are no longer to be shown."""
+
+    def line(self, now: float) -> tuple[bytes, float]:
+        """The header line to show and until when; empty: `wait`.  Raises a GatewayError when there is none to be had."""
+
+    def wait(self, done: Done) -> None:
+        """Have it fetched; ``done`` is called later, once."""
+
+    def refused(self, head: bytes, now: float) -> None:
+        """The upstream said 401 to a request with this head."""
+
+    def close(self) -> None:
+        """Give up what is under way."""
+
+
+Shown = bytes | Source
+"""A credential: its header line, or where that comes from."""
 
 
 class Introduction:
     """What the requests of one route say beside the client's own lines."""
 
-    __slots__ = ("_by_client", "_default", "_headers", "_known", "_shows")
+    __slots__ = ("_by_client", "_default", "_headers", "_known", "_shows", "_sources")
 
-    def __init__(self, section: RouteSection, lines: Mapping[str, bytes]) -> None:
-        """``lines`` are the header lines of credentials by name, CRLF after each."""
+    def __init__(self, section: RouteSection, credentials: Mapping[str, Shown]) -> None:
+        """``credentials`` are those that the routes show, by name."""
         credential = section.credential
         self._shows = credential is not None
-        self._default = lines[credential.default] if credential is not None and credential.default else None
-        self._by_client = {} if credential is None else {client: lines[name] for client, name in credential.by_client.items()}
+        self._default = credentials[credential.default] if credential is not None and credential.default else None
+        self._by_client = {} if credential is None else {
+            client: credentials[name] for client, name in credential.by_client.items()
+        }  # fmt: skip
+        self._sources = [shown for shown in {self._default, *self._by_client.values()} if not isinstance(shown, bytes | None)]
+        for source in self._sources:
+            source.watchers.append(self._forget)
         headers = section.identity.headers if section.identity is not None else None
         self._headers = None if headers is None else [(f"{name}: ".encode("ascii"), claim) for name, claim in headers.items()]
-        self._known: dict[bytes, bytes] = {}
+        self._known: dict[bytes, tuple[float, bytes]] = {}
 
-    def lines(self, granted: Permit) -> bytes:
+    def lines(self, granted: Permit, now: float) -> bytes | None:
         """
         The header lines that tell the upstream who calls, CRLF after each; the same object as long as they are the same.
 
+        Args:
+            granted: Whose request it is.
+            now: Event-loop seconds.
+
+        Returns:
+            None when something has to be fetched first: `wait` for it, then ask again.
+
         Raises:
             NoUpstreamCredential: There is none for this client.
+            UpstreamCredentialFailed, UpstreamCredentialTimeout: It could not be fetched just now.
         """
         # Whatever tells one caller from another stands in its identity: a key that has its hash already.
         known = self._known.get(granted.identity)
-        if known is None:
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
-            known = self._known[granted.identity] = self._tell(granted.identity) + self._show(granted.client_id)
-        return known
+        if known is not None and now < known[0]:
+            return known[1]
+        line, until = self._show(granted.client_id, now)
+        if line is None:
+            return None
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        lines = self._tell(granted.identity) + line
+        if known is not None and known[1] == lines:
+            lines = known[1]
+        self._known[granted.identity] = (until, lines)
+        return lines
+
+    def wait(self, granted: Permit, done: Done) -> None:
+        """Have what is missing for this caller fetched; ``done`` is called later, once."""
+        source = self._of(granted.client_id)
+        assert not isinstance(source, bytes), "a line that stands is never waited for"
+        source.wait(done)
+
+    def refused(self, head: bytes, now: float) -> None:
+        """The upstream said 401 to a request with this head: a token that was in it is not shown again."""
+        for source in self._sources:
+            source.refused(head, now)
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        for source in self._sources:
+            source.close()
+
+    def _forget(self) -> None:
+        self._known.clear()
 
     def _tell(self, identity: bytes) -> bytes:
         if self._headers is None:
@@ -58,13 +122,21 @@ class Introduction:
         claims = claims_of(identity)
         return b"".join(b"%b%b\r\n" % (name, claims[claim]) for name, claim in self._headers if claim in claims)
 
-    def _show(self, client_id: str) -> bytes:
+    def _show(self, client_id: str, now: float) -> tuple[bytes | None, float]:
+        """The line of the credential and until when; None while it has to be fetched."""
         if not self._shows:
-            return b""
-        line = self._by_client.get(client_id, self._default)
-        if line is None:
+            return b"", _FOR_EVER
+        shown = self._of(client_id)
+        if isinstance(shown, bytes):
+            return shown, _FOR_EVER
+        line, until = shown.line(now)
+        return line or None, until
+
+    def _of(self, client_id: str) -> Shown:
+        shown = self._by_client.get(client_id, self._default)
+        if shown is None:
             raise NoUpstreamCredential(reason=f"{client_id} is not among by_client")
-        return line
+        return shown
 
 
 def claims_of(identity: bytes) -> dict[str, bytes]:
@@ -73,21 +145,3 @@ def claims_of(identity: bytes) -> dict[str, bytes]:
     claims = {claim: said[name] for claim, name in _CLAIMS.items() if name in said}
     who = claims.get("subject") or claims.get("client_id")
     return claims if who is None else {**claims, "sub": who}
-
-
-def line_of(credential: Credential) -> bytes:
-    """The header line of a credential that never changes, CRLF included."""
-    if credential.basic is not None:
-        pair = f"{credential.basic.username}:{credential.basic.password.get_secret_value()}".encode()
-        return b"Authorization: Basic %b\r\n" % b64encode(pair)
-    assert credential.header is not None, "the configuration has one of both"
-    return f"{credential.header.name}: {credential.header.value.get_secret_value()}\r\n".encode("latin-1")
-
-
-def introductions(config: Config, routes: Iterable[Route]) -> dict[Route, Introduction]:
-    """Those of all routes that have one; ``routes`` are those of the configuration, in its order."""
-    lines = {name: line_of(credential) for name, credential in config.credentials.items()}
-    return {
-        route: Introduction(section, lines)
-        for route, section in zip(routes, config.routes, strict=True) if route.introduces
-    }  # fmt: skip

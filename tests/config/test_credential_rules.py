@@ -13,6 +13,7 @@ from tests.config.test_rules import check, config
 from tests.config.writing import faults, loaded, warnings
 
 CLIENT = "gwc_abc" + "a" * 22
+WHO = "client_id: i, client_secret: s"
 KNOWN = "credentials: {k: {header: {name: X-Api-Key, value: v}}, b: {basic: {username: u, password: p}}, a: {header: {name: authorization, value: Key v}}}\n"
 
 
@@ -26,8 +27,8 @@ def test_the_client_of_these_tests_is_one() -> None:
         ("k: {basic: {username: u, password: p}}", ""),
         ("k: {basic: {username: ü ser, password: 'a:b €'}}", ""),
         ("k: {header: {name: X_Api_Key, value: v}}", ""),
-        ("k: §{}", "k: write one of basic and header"),
-        ("k: §{basic: {username: u, password: p}, header: {name: X-A, value: v}}", "k: write one of basic and header"),
+        ("k: §{}", "k: write one of basic, header and oauth"),
+        ("k: §{basic: {username: u, password: p}, header: {name: X-A, value: v}}", "k: write one of basic, header and oauth"),
         ("k: {basic: {username: §'a:b', password: p}}", "k.basic.username: write a name without colon"),
         ("k: {basic: {username: §'', password: p}}", "k.basic.username: write a name without colon"),
         ("k: {basic: {username: u, password: §''}}", "k.basic.password: it is empty"),
@@ -44,6 +45,25 @@ def test_the_client_of_these_tests_is_one() -> None:
         ("k: {header: {name: §Proxy-Authorization, value: v}}", "k.header.name: no credential can stand here: it is for one connection"),
         ("k: {header: {name: §Sec-WebSocket-Key, value: v}}", "k.header.name: no credential can stand here: it belongs"),
         ("k: {§basics: {username: u, password: p}}", 'k.basics: unknown key; did you mean "basic"?'),
+        (f"k: {{oauth: {{token_endpoint: 'https://id.example/t', {WHO}}}}}", ""),
+        (f"k: {{oauth: {{token_endpoint: 'https://id.example:8443', {WHO}, auth: post, scope: [a], resource: ['https://a', 'urn:a:b'], audience: x, timeout: 8s}}}}", ""),
+        (f"k: {{oauth: {{token_endpoint: 'http://127.0.0.1:9/t?a=b%20c', {WHO}}}}}", ""),
+        (f"k: {{oauth: {{token_endpoint: 'http://[::1]:9/t', {WHO}}}}}", ""),
+        (f"k: {{oauth: {{token_endpoint: §'http://id.example/t', {WHO}}}}}", "k.oauth.token_endpoint: off loopback a token endpoint is https"),
+        (f"k: {{oauth: {{token_endpoint: §'https://u:p@id.example/t', {WHO}}}}}", "k.oauth.token_endpoint: a token endpoint can't hold a user"),
+        (f"k: {{oauth: {{token_endpoint: §'https://id.example/t#x', {WHO}}}}}", "k.oauth.token_endpoint: a token endpoint has no fragment"),
+        (f"k: {{oauth: {{token_endpoint: §'id.example/t', {WHO}}}}}", "k.oauth.token_endpoint: write a URL like"),
+        (f"k: {{oauth: {{token_endpoint: §'https://id.example:0/t', {WHO}}}}}", "k.oauth.token_endpoint: write a URL like"),
+        (f"k: {{oauth: {{token_endpoint: §'https://id.example/t u', {WHO}}}}}", "k.oauth.token_endpoint: write a URL like"),
+        (f"k: {{oauth: {{token_endpoint: §'ftp://id.example/t', {WHO}}}}}", "k.oauth.token_endpoint: write a URL like"),
+        (f"k: {{oauth: {{token_endpoint: 'https://i', {WHO}, timeout: §9s}}}}", "k.oauth.timeout: write 8s or less"),
+        (f"k: {{oauth: {{token_endpoint: 'https://i', {WHO}, resource: [§relative]}}}}", "k.oauth.resource[0]: write an absolute URI"),
+        (f"k: {{oauth: {{token_endpoint: 'https://i', {WHO}, resource: [§'https://a#b']}}}}", "k.oauth.resource[0]: write an absolute URI"),
+        (f"k: {{oauth: {{token_endpoint: 'https://i', {WHO}, auth: §jwt}}}}", "k.oauth.auth: write one of basic, post"),
+        (f"k: {{oauth: {{token_endpoint: 'https://i', {WHO}, ca_file: §nowhere.pem}}}}", "k.oauth.ca_file: "),
+        ("k: {oauth: {token_endpoint: 'https://i', client_id: §'ü', client_secret: s}}", "k.oauth.client_id: write printable ASCII"),
+        (r'k: {oauth: {token_endpoint: "https://i", client_id: i, client_secret: §"s\n"}}', "k.oauth.client_secret: it holds a character"),
+        ("k: {oauth: {token_endpoint: 'https://i', client_id: i, client_secret: §''}}", "k.oauth.client_secret: it is empty"),
         ("§k k: {header: {name: X-A, value: v}}", "k k: write letters, digits"),
     ],
 )  # fmt: skip

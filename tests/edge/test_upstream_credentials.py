@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,7 +13,8 @@ from gateway.config.model import Config
 from gateway.oauth.tokens import digest_access
 from gateway.routing import Router
 from tests.edge.frames import agree, hello
-from tests.edge.rig import TOKEN, Rig, a_token, a_verdict, get, post
+from tests.edge.rig import TOKEN, Client, Origin, Request, Rig, a_token, a_verdict, get, post
+from tests.servers import free_port
 
 CREDENTIALS = {
     "key": {"header": {"name": "X-Api-Key", "value": "ours"}},
@@ -139,3 +143,207 @@ def test_another_upstream_at_the_same_targets_is_guarded_too() -> None:
     assert same_one.withheld is not None
     assert same_one.withheld.prune(lines) == lines[1:]
     assert other.withheld is None
+
+
+# --- tokens of the upstream's own authorization server ----------------------------------------------------------------
+
+
+class Issuer(Origin):
+    """A token endpoint that numbers its tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.life: object = 3600
+        self.answer = self.issue
+
+    def issue(self, _request: Request) -> bytes:
+        token = {"access_token": f"upstream-{len(self.requests)}", "token_type": "Bearer", "expires_in": self.life}
+        return self.say(200, json.dumps(token).encode())
+
+    @staticmethod
+    def say(status: int, body: bytes, *lines: bytes) -> bytes:
+        head = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % (status, len(body))
+        return head + b"".join(line + b"\r\n" for line in lines) + b"\r\n" + body
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[Issuer]:
+    issuer = Issuer()
+    await issuer.start()
+    yield issuer
+    await issuer.stop()
+
+
+async def fetching(rig: Rig, issuer: Issuer, *, port: int = 0, **section: Any) -> Rig:
+    """A rig whose routes show a token of this issuer."""
+    oauth = {
+        "token_endpoint": f"http://127.0.0.1:{port or issuer.port}/t?tenant=a%20b", "client_id": "me", "client_secret": "s3cret",
+        "scope": ["read"], **section,
+    }  # fmt: skip
+    routes = [
+        {"path": "/token/", "upstream": "a", "credential": "them"}, {"path": "/more/", "upstream": "a", "credential": "them"},
+        {"path": "/public/", "upstream": "a", "public": True, "credential": "them"},
+        {"path": "/plain/", "upstream": "a", "public": True},
+        {"path": "/ws/", "upstream": "a", "credential": "them", "streams": {"subprotocol": True}},
+    ]  # fmt: skip
+    return await rig.start(routes=routes, credentials={"them": {"oauth": oauth}})
+
+
+def shown(rig: Rig) -> list[bytes | None]:
+    return [request.one("authorization") for request in rig.origin.requests]
+
+
+async def test_a_hundred_requests_at_once_fetch_one_token(unstarted: Rig, issuer: Issuer) -> None:
+    """Of several routes, with and without a body; nothing is sent before it is there."""
+    rig = await fetching(unstarted, issuer)
+    clients = [await rig.client() for _ in range(100)]
+    requests = [get("/token/x", auth=True), post("/more/x", b"a body", auth=True), get("/public/x"), get("/token/y", auth=True)]
+    answers = await asyncio.gather(*(client.ask(requests[number % 4]) for number, client in enumerate(clients)))
+    assert [answer.status for answer in answers] == [200] * 100
+    assert shown(rig) == [b"Bearer upstream-1"] * 100
+    assert {request.body for request in rig.origin.requests if request.first.startswith(b"POST")} == {b"a body"}
+    (asked,) = issuer.requests
+    assert asked.first == b"POST /t?tenant=a%20b HTTP/1.1"
+    assert asked.one("authorization") == b"Basic bWU6czNjcmV0"
+    assert asked.body == b"grant_type=client_credentials&scope=read"
+    assert all(TOKEN not in request.raw for request in (*rig.origin.requests, asked))
+
+
+async def test_requests_that_are_pipelined_behind_one_that_waits_are_answered_in_turn(unstarted: Rig, issuer: Issuer) -> None:
+    rig = await fetching(unstarted, issuer)
+    client = await rig.client()
+    await client.send(get("/token/1", auth=True) + post("/token/2", b"body", auth=True) + get("/plain/3"))
+    assert [(await client.response()).status for _ in range(3)] == [200] * 3
+    assert [request.target for request in rig.origin.requests] == [b"/token/1", b"/token/2", b"/plain/3"]
+    assert shown(rig) == [b"Bearer upstream-1"] * 2 + [None]
+
+
+@pytest.mark.parametrize("answer", [
+    Issuer.say(401, b'{"error":"invalid_client"}'), Issuer.say(200, b'{"access_token":"x","token_type":"mac"}'),
+    Issuer.say(200, b'{"access_token":"a\\r\\nX-Client-Id: evil","token_type":"bearer"}'), Issuer.say(500, b"s3cret"),
+    Issuer.say(307, b"", b"Location: http://127.0.0.1:9/"), Issuer.say(200, b" " * 70_000), b"nonsense\r\n\r\n",
+    Issuer.say(200, b"x", b"Content-Encoding: gzip"),
+])  # fmt: skip
+async def test_f10_without_a_token_it_is_502_and_the_endpoint_is_left_alone(
+    unstarted: Rig, issuer: Issuer, answer: bytes
+) -> None:
+    """Once for all that wait and all that come within a second; nothing of what was said gets out, and nothing is forwarded."""
+    issuer.answer = answer
+    rig = await fetching(unstarted, issuer)
+    clients = [await rig.client() for _ in range(20)]
+    answers = list(await asyncio.gather(*(client.ask(get("/token/x", auth=True)) for client in clients)))
+    answers += [await client.ask(get("/token/x", auth=True)) for client in clients]
+    assert {(answer.status, answer.problem["code"]) for answer in answers} == {(502, "upstream_credential_failed")}
+    assert len(issuer.requests) == 1
+    assert all(b"s3cret" not in answer.body and b"127.0.0.1" not in answer.body for answer in answers)
+    assert rig.origin.requests == []
+    assert (await clients[0].ask(get("/plain/x"))).status == 200
+
+
+async def test_f10_an_endpoint_that_is_down_is_502_and_one_that_is_silent_504_in_time(unstarted: Rig, issuer: Issuer) -> None:
+    issuer.script = lambda connection: connection.hold()
+    rig = await fetching(unstarted, issuer, timeout="50ms")
+    answer = await (await rig.client()).ask(get("/token/x", auth=True))
+    assert (answer.status, answer.problem["code"]) == (504, "upstream_credential_timeout")
+
+
+async def test_f10_a_refused_connection_is_502(unstarted: Rig, issuer: Issuer) -> None:
+    rig = await fetching(unstarted, issuer, port=free_port())
+    answer = await (await rig.client()).ask(get("/token/x", auth=True))
+    assert (answer.status, answer.problem["code"]) == (502, "upstream_credential_failed")
+
+
+async def test_cookies_and_proxies_of_the_environment_play_no_part(
+    unstarted: Rig, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    issuer.answer = lambda request: Issuer.say(200, json.dumps({
+        "access_token": "abc", "token_type": "bearer", "expires_in": 1,
+    }).encode(), b"Set-Cookie: a=b; Path=/")  # fmt: skip
+    rig = await fetching(unstarted, issuer)
+    client = await rig.client()
+    for _ in range(2):
+        assert (await client.ask(get("/token/x", auth=True))).status == 200
+        for introduction in rig.edge.introductions.values():
+            for source in introduction._sources:
+                source._keeping.line = b""  # type: ignore[attr-defined]  # as if it had died
+            introduction._forget()
+    assert len(issuer.requests) >= 2
+    assert all(request.one("cookie") is None for request in issuer.requests)
+
+
+async def test_a_token_that_the_upstream_refuses_is_shown_no_more(
+    unstarted: Rig, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The 401 is the caller's; the next request shows a new one, on every route.  Other statuses change nothing."""
+    monkeypatch.setattr("gateway.upstreams.keeping.REST", 0.0)
+    rig = await fetching(unstarted, issuer)
+    rig.origin.answer = lambda request: (
+        b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n" if request.one("authorization") == b"Bearer upstream-1" else
+        b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"
+    )  # fmt: skip
+    client = await rig.client()
+    asked = [(await client.ask(get(path, auth=True))).status for path in ("/token/x", "/more/x", "/token/x", "/public/x")]
+    assert asked == [401, 403, 403, 403]
+    assert shown(rig) == [b"Bearer upstream-1"] + [b"Bearer upstream-2"] * 3
+    assert len(issuer.requests) == 2
+
+
+async def test_a_new_token_is_not_given_up_for_a_401(unstarted: Rig, issuer: Issuer) -> None:
+    """An upstream that says 401 to everything costs one token in ten seconds, not one a request."""
+    rig = await fetching(unstarted, issuer)
+    rig.origin.answer = b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"
+    client = await rig.client()
+    for _ in range(20):
+        assert (await client.ask(get("/token/x", auth=True))).status == 401
+    assert len(issuer.requests) == 1
+
+
+async def held(rig: Rig, issuer: Issuer, request: bytes) -> tuple[Client, asyncio.Event]:
+    """A client whose request waits for a token, and what lets that come."""
+    gate = asyncio.Event()
+
+    async def script(connection: Any) -> None:
+        issuer.requests.append(await connection.request())
+        await gate.wait()
+        await connection.send(issuer.issue(issuer.requests[-1]))
+
+    issuer.script = script
+    client = await rig.client()
+    await client.send(request)
+    await rig.eventually(lambda: issuer.requests)
+    return client, gate
+
+
+async def test_who_is_revoked_while_it_waits_is_refused(unstarted: Rig, issuer: Issuer) -> None:
+    """The verdict that counts is that of the moment in which the request is sent."""
+    rig = await fetching(unstarted, issuer)
+    client, gate = await held(rig, issuer, get("/token/x", auth=True))
+    rig.verdicts.warm.clear()
+    gate.set()
+    assert (await client.response()).status == 401
+    assert rig.origin.requests == []
+
+
+async def test_who_goes_away_while_it_waits_is_forgotten(unstarted: Rig, issuer: Issuer) -> None:
+    """The token is kept for the next one."""
+    rig = await fetching(unstarted, issuer)
+    client, gate = await held(rig, issuer, get("/token/x", auth=True))
+    client.reset()
+    await rig.eventually(lambda: rig.edge.connections == 0)
+    gate.set()
+    other = await rig.client()
+    assert (await other.ask(get("/token/y", auth=True))).status == 200
+    assert [request.target for request in rig.origin.requests] == [b"/token/y"]
+    assert len(issuer.requests) == 1
+
+
+async def test_a_websocket_whose_token_is_a_subprotocol_waits_too(unstarted: Rig, issuer: Issuer) -> None:
+    """What its handshake said is read once."""
+    rig = await fetching(unstarted, issuer)
+    rig.origin.script = agree
+    client = await rig.client()
+    await client.send(hello("/ws/x", f"Sec-WebSocket-Protocol: bearer, {TOKEN.decode()}", auth=False))
+    head = await client.response_head()
+    assert (head.first, head.one("sec-websocket-protocol")) == (b"HTTP/1.1 101 Switching Protocols", b"bearer")
+    assert rig.origin.connections[0].read_head.all("authorization") == [b"Bearer upstream-1"]

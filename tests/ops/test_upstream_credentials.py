@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.server
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.oauth.tokens import PATTERN
 from tests.ops.running import Gateway
 from tests.servers import ValkeyServer
 
@@ -97,6 +99,66 @@ def test_credentials_reach_the_upstream_and_nothing_else(
     assert '"event":"request"' in everything
     for secret in (*SECRETS.values(), pair):
         assert secret not in everything
+
+
+BEHIND = """\
+listen: {{host: 127.0.0.1, port: 0}}
+admin: {{host: 127.0.0.1, port: 0}}
+oauth: {{registration: open}}
+store: {{url: '{store}', prefix: behind}}
+upstreams: {{legacy: {{targets: ['http://127.0.0.1:{port}']}}}}
+routes: [{{path: /v1/, upstream: legacy}}]
+"""
+BEFORE = """\
+listen: {{host: 127.0.0.1, port: 0}}
+admin: {{host: 127.0.0.1, port: 0}}
+oauth: {{registration: open}}
+store: '{store}'
+upstreams: {{behind: {{targets: ['http://127.0.0.1:{port}']}}}}
+credentials:
+  behind:
+    oauth:
+      token_endpoint: http://127.0.0.1:{port}/v1/oauth/token
+      client_id: {client_id}
+      client_secret: ${{SECRET}}
+routes: [{{path: /v1/legacy, upstream: behind, credential: behind, rewrite: /v1/legacy}}]
+"""
+
+
+def test_the_upstream_may_be_behind_a_gateway_of_its_own(
+    valkey: ValkeyServer, tmp_path: Path, legacy: http.server.ThreadingHTTPServer
+) -> None:
+    """Its token endpoint is a real one; a token is fetched, taken there, and stands nowhere else, nor does the secret."""
+    folders = tmp_path / "a", tmp_path / "b"
+    for folder in folders:
+        folder.mkdir()
+    (folders[1] / "config.yaml").write_text(BEHIND.format(store=valkey.url, port=legacy.server_address[1]))
+    behind = Gateway(folders[1])
+    gateways = [behind]
+    try:
+        behind.start()
+        us = behind.register("gateway@example.com")
+        text = BEFORE.format(store=valkey.url, port=behind.port, client_id=us["client_id"])
+        (folders[0] / "config.yaml").write_text(text)
+        before = Gateway(folders[0], SECRET=us["client_secret"])
+        gateways.append(before)
+        before.start()
+        client = before.register()
+        bearer = f"Bearer {before.token(client)['access_token']}"
+        assert [before.ask("GET", "/v1/legacy", Authorization=bearer)[0] for _ in range(3)] == [200] * 3
+        assert [seen["x-client-id"] for seen in _Legacy.seen] == [us["client_id"]] * 3
+        metrics = before.ask("GET", "/metrics", admin=True)[1]
+        assert 'gateway_upstream_tokens_total{credential="behind",result="granted"} 1' in metrics
+        assert behind.end() == 0
+        status, body = before.ask("GET", "/v1/legacy", Authorization=bearer)
+        assert status == 502
+        assert before.end() == 0
+    finally:
+        for gateway in gateways:
+            gateway.kill_all()
+    everything = "\n".join([metrics, body, *(output for gateway in gateways for output in (gateway.stdout, gateway.stderr))])
+    assert us["client_secret"] not in everything
+    assert re.search(PATTERN, everything) is None
 
 
 def _environ() -> dict[str, str]:

@@ -12,8 +12,10 @@ from gateway.guard.permit import Permit
 from gateway.guard.verdict import Verdict
 from gateway.oauth.records import AccessToken
 from gateway.routing import Router
+from gateway.telemetry.metrics import Registry
 from gateway.upstreams import introduction
-from gateway.upstreams.introduction import Introduction, introductions, line_of
+from gateway.upstreams.introducing import introductions, line_of
+from gateway.upstreams.introduction import Introduction
 
 CREDENTIALS = {
     "basic": {"basic": {"username": "üser", "password": "pass:word"}},
@@ -26,7 +28,7 @@ def of(**route: Any) -> Introduction:
         "upstreams": {"u": {"targets": ["http://127.0.0.1:9"]}}, "credentials": CREDENTIALS,
         "routes": [{"path": "/", "upstream": "u"}, {"path": "/a/", "upstream": "u", **route}],
     })  # fmt: skip
-    (found,) = introductions(config, Router(config).routes).values()
+    (found,) = introductions(config, Router(config).routes, Registry()).values()
     return found
 
 
@@ -46,8 +48,8 @@ def test_rfc7617_2_basic_is_user_id_and_password_in_utf_8() -> None:
 
 def test_a_credential_stands_behind_what_tells_who_calls() -> None:
     """On a public route it stands alone."""
-    assert of(credential="key").lines(permit()) == USUAL + b"X-Api-Key: s3cret\r\n"
-    assert of(credential="key").lines(NOBODY) == b"X-Api-Key: s3cret\r\n"
+    assert of(credential="key").lines(permit(), 0.0) == USUAL + b"X-Api-Key: s3cret\r\n"
+    assert of(credential="key").lines(NOBODY, 0.0) == b"X-Api-Key: s3cret\r\n"
 
 
 def test_a_client_gets_its_own_credential_or_the_default_or_none() -> None:
@@ -55,12 +57,12 @@ def test_a_client_gets_its_own_credential_or_the_default_or_none() -> None:
     by_client = {"gwc_a": "key", "gwc_b": "basic"}
     chosen = of(credential={"by_client": by_client})
     for _ in range(2):
-        assert chosen.lines(permit("gwc_a")).endswith(b"X-Api-Key: s3cret\r\n")
-        assert chosen.lines(permit("gwc_b")).endswith(b"Authorization: Basic w7xzZXI6cGFzczp3b3Jk\r\n")
+        assert chosen.lines(permit("gwc_a"), 0.0).endswith(b"X-Api-Key: s3cret\r\n")
+        assert chosen.lines(permit("gwc_b"), 0.0).endswith(b"Authorization: Basic w7xzZXI6cGFzczp3b3Jk\r\n")
         for stranger in (permit("gwc_c"), permit("gwc_a2"), permit("gwc_"), NOBODY):
             with pytest.raises(NoUpstreamCredential):
-                chosen.lines(stranger)
-    assert of(credential={"by_client": {"gwc_b": "basic"}, "default": "key"}).lines(permit("gwc_c")).endswith(b"s3cret\r\n")
+                chosen.lines(stranger, 0.0)
+    assert of(credential={"by_client": {"gwc_b": "basic"}, "default": "key"}).lines(permit("gwc_c"), 0.0).endswith(b"s3cret\r\n")
 
 
 @pytest.mark.parametrize(("headers", "subject", "lines"), [
@@ -73,23 +75,23 @@ def test_a_client_gets_its_own_credential_or_the_default_or_none() -> None:
 ])  # fmt: skip
 def test_identity_headers_stand_in_place_of_ours(headers: dict[str, str], subject: str, lines: bytes) -> None:
     """A claim that is not there has no line; ``sub`` always is."""
-    assert of(identity={"headers": headers}).lines(permit(subject=subject)) == lines
+    assert of(identity={"headers": headers}).lines(permit(subject=subject), 0.0) == lines
 
 
 def test_a_route_that_is_told_nothing_of_headers_keeps_ours() -> None:
-    assert of(identity={}).lines(permit(subject="gwu_1")) == USUAL + b"X-Token-Subject: gwu_1\r\n"
+    assert of(identity={}).lines(permit(subject="gwu_1"), 0.0) == USUAL + b"X-Token-Subject: gwu_1\r\n"
 
 
 def test_no_scopes_are_an_empty_value() -> None:
     """As in X-Client-Scopes: there, and empty."""
-    assert of(identity={"headers": {"X-Roles": "scope"}}).lines(permit(scopes="")) == b"X-Roles: \r\n"
+    assert of(identity={"headers": {"X-Roles": "scope"}}).lines(permit(scopes=""), 0.0) == b"X-Roles: \r\n"
 
 
 def test_the_same_caller_gets_the_same_object() -> None:
     """The outgoing head is kept by it."""
     route = of(credential="key", identity={"headers": {"X-User": "sub"}})
     one = permit()
-    assert route.lines(one) is route.lines(Permit(one.client_id, one.identity, 2.0))
+    assert route.lines(one, 0.0) is route.lines(Permit(one.client_id, one.identity, 2.0), 0.0)
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,12 +99,12 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(introduction, "MAX_KNOWN", 3)
     route = of(credential="key")
     for number in range(20):
-        assert f"gwc_{number}\r\n".encode() in route.lines(permit(f"gwc_{number}"))
+        assert f"gwc_{number}\r\n".encode() in route.lines(permit(f"gwc_{number}"), 0.0)
         assert len(route._known) <= 3
 
 
 def test_who_is_refused_is_not_remembered() -> None:
     route = of(credential={"by_client": {"gwc_a": "key"}})
     with pytest.raises(NoUpstreamCredential):
-        route.lines(permit("gwc_b"))
+        route.lines(permit("gwc_b"), 0.0)
     assert route._known == {}
