@@ -89,6 +89,9 @@ def change(config: Config, client_id: str, changes: Mapping[str, Any]) -> dict[s
     for name in ("access_ttl_ms", "refresh_ttl_ms"):
         if checked.get(name, 0) > LONGEST_LIFE // timedelta(milliseconds=1):
             raise InvalidInput(f"no token lives longer than {LONGEST_LIFE.days}d: what ended it is not remembered longer")
+    if "plan" in checked and checked["plan"] not in config.plans:
+        known = ", ".join(sorted(config.plans))
+        raise InvalidInput(f"there is no such plan: write one of {known}" if known else "no plans are configured")
     if checked.get("access_token_format") == JWT and config.secrets is None and not config.store.url.startswith("embedded:"):
         raise InvalidInput("JWTs need secrets.current, which seals the key that signs them in the store")
     return operate(config, lambda desk: set_client(desk.clients, client_id, checked))

@@ -233,6 +233,17 @@ class TooManyRequests(GatewayError):
         super().__init__(detail, reason=reason, headers=(("Retry-After", str(retry_after)),))
 
 
+class LimitReached(TooManyRequests):
+    """One of the configured ``limits``; the RateLimit fields say how much of them is left."""
+
+    code = "limit_reached"
+    title = "The limit is reached"
+
+    def __init__(self, words: str, *, retry_after: int, reason: str, fields: Headers = ()) -> None:
+        super().__init__(f"The limit is reached: {words}", retry_after=retry_after, reason=reason)
+        self.headers = (*self.headers, *fields)
+
+
 class StoreUnavailable(GatewayError):
     """The store did not answer: nothing is known of the token, so neither yes nor no (never 401)."""
 

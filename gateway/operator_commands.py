@@ -76,6 +76,7 @@ def _add_terms(change: argparse.ArgumentParser) -> None:
     change.add_argument("--refresh-token-ttl", metavar="TIME", help="longest life of its chains of refresh tokens; or default")
     change.add_argument("--max-live-chains", metavar="NUMBER", help="chains that it may have at once; or default")
     change.add_argument("--max-live-tokens", metavar="NUMBER", help="access tokens that it may have at once; or default")
+    change.add_argument("--plan", metavar="NAME", help="which of the configured plans limits it; or default")
     change.add_argument("--access-token-format", choices=_FORMATS, help="what its access tokens are")
 
 
@@ -111,6 +112,7 @@ def _set(config: Config, arguments: argparse.Namespace) -> object:
         "refresh_ttl_ms": _life("--refresh-token-ttl", arguments.refresh_token_ttl),
         "max_live_chains": _number("--max-live-chains", arguments.max_live_chains, 100_000),
         "max_live_tokens": _number("--max-live-tokens", arguments.max_live_tokens, 100_000_000),
+        "plan": arguments.plan,
         "access_token_format": _FORMATS.get(arguments.access_token_format),
     }
     changes = {name: value for name, value in given.items() if value is not None}

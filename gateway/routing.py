@@ -36,13 +36,17 @@ class Route:
 
     __slots__ = (
         "_matches", "allow", "between_bytes", "connect", "cors", "first_byte", "forward_authorization", "hosts", "is_oauth",
-        "max_body", "methods", "min_body_rate", "name", "own", "path", "public", "scopes", "scopes_any", "scopes_by_method",
+        "max_body", "methods", "min_body_rate", "name", "own", "path", "public", "scopes", "scopes_any",
+        "scopes_by_method",
         "addresses", "max_stale", "session_cookie", "streams", "total", "upstream",
-        "_metadata", "kept_out", "open", "preserve_host", "reports", "request_headers", "resources", "response_headers",
-        "rewriting", "introduces", "withheld",
+        "_metadata", "kept_out", "limited", "limits", "open", "preserve_host", "reports", "request_headers", "resources",
+        "response_headers", "rewriting", "introduces", "withheld",
     )  # fmt: skip
 
-    def __init__(self, section: RouteSection, issuer: str, *, own: bool = False, session_cookie: bytes = b"") -> None:
+    def __init__(
+        self, section: RouteSection, issuer: str, *, own: bool = False, session_cookie: bytes = b"", planned: bool = False
+    ) -> None:
+        """``planned``: there are plans, which count wherever a token is asked."""
         self.path = section.path
         self.name = section.path if not section.hosts else f"{section.hosts[0]}{section.path}"
         """What logs and metrics call it."""
@@ -57,6 +61,9 @@ class Route:
         """Whether it only says what it would refuse."""
         self.open = self.public or self.reports
         """Whether requests pass without a token."""
+        self.limits = section.limits
+        self.limited = bool(section.limits) or (planned and not self.open)
+        """Whether anything may limit its requests."""
         self.max_stale = section.max_stale.total_seconds() if section.on_store_failure == "cached" else 0.0
         """Seconds for which tokens that were known pass while the store can't be asked; 0: none does."""
         self.own = own
@@ -151,7 +158,7 @@ class Router:
     def __init__(self, config: Config) -> None:
         issuer = config.oauth.issuer
         cookie = session_cookie(issuer).encode("ascii") if config.oauth.sign_in else b""
-        self.routes = [Route(section, issuer, session_cookie=cookie) for section in config.routes]
+        self.routes = [Route(section, issuer, session_cookie=cookie, planned=bool(config.plans)) for section in config.routes]
         self.own = [Route(section, issuer, own=True) for section in _own_sections(config)]
         self._exact: dict[str, list[Route]] = {}
         for route in [*self.own, *self.routes]:

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import uvloop
@@ -36,6 +37,7 @@ from gateway.store.connect import connect
 from gateway.store.datadir import read_secret
 from gateway.store.dial import find_address
 from gateway.store.findings import RedisFindings
+from gateway.store.limits import RedisLimits
 from gateway.store.link import VerdictLink
 from gateway.store.sessions import RedisSessions
 from gateway.store.signing_keys import RedisSigningKeys
@@ -89,7 +91,10 @@ class Worker:
         self._authority = web.AppRunner(application, handle_signals=False, shutdown_timeout=1, **RUNNER_OPTIONS)
         self._access_log = AccessLog(1, registry, readable=os.isatty(1))
         tls = None if certificates is None else certificates.context
-        self._edge = Edge(config, Router(config), verdicts, self._connect_authority, registry, self._access_log, tls)
+        self._limits = RedisLimits(self._wire, token_hex(8), store.prefix)
+        self._edge = Edge(
+            config, Router(config), verdicts, self._connect_authority, registry, self._access_log, tls, limit_store=self._limits
+        )
         self._findings = RedisFindings(self._wire, store.prefix)
         self._flushing: asyncio.Task[None] | None = None
         self._certificates = certificates
@@ -142,6 +147,8 @@ class Worker:
         if self._flushing is not None:
             self._flushing.cancel()
             await self._hand_on()
+        self._edge.limits.close()
+        await self._limits.settle()
         await self._authority.cleanup()
         self._hasher.close()
         await self._link.close()

@@ -31,6 +31,7 @@ def described(client: Client) -> dict[str, object]:
         "refresh_token_ttl": client.refresh_ttl_ms // 1000,
         "max_live_chains": client.max_live_chains,
         "max_live_tokens": client.max_live_tokens,
+        "plan": client.plan,
         "access_token_format": client.access_token_format,
     }
     return {

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from gateway.config import fields
 from gateway.config.faults import Fault, Mark, show_path
-from gateway.config.model import Config, Route, Upstream
+from gateway.config.model import Config, Plan, Route, Upstream
 from gateway.config.nodes import Mapping, Node, Path, Scalar, find, mark_at, present, to_data
 from gateway.config.overrides import closest
 from gateway.config.phrases import phrase
@@ -65,6 +65,11 @@ class Draft:
     def upstreams(self) -> dict[str, Upstream]:
         """The sound upstreams."""
         return dict(self.config.upstreams)
+
+    @property
+    def plans(self) -> dict[str, Plan]:
+        """The plans."""
+        return dict(self.config.plans)
 
     @property
     def upstream_names(self) -> list[str]:

@@ -11,8 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from gateway.config.limits import BY_PATTERN, QUOTA_PATTERN, RATE_PATTERN, check_quota, check_rate
 from gateway.config.values import (
     AS_WHOLE,
     CHECK_PATH_PATTERN,
@@ -482,6 +483,47 @@ class RouteIdentity(Section):
     """
 
 
+class Limit(Section):
+    """
+    How much may be asked: a ``rate``, or a ``quota``, or so many requests at a time (``concurrency``).  Counted exactly, for all
+    workers and gateways on the store; beyond it 429.  A request that is refused for any other reason does not count.
+    """
+
+    rate: Annotated[str, AfterValidator(check_rate), Field(json_schema_extra={"pattern": RATE_PATTERN})] | None = None
+    """Like 100/s, 30/m, 500/h or 1000/d: permits flow back evenly, and ``burst`` of them at most are saved up."""
+    burst: Annotated[int, Field(ge=1, le=10_000_000), AS_WHOLE] | None = None
+    """With ``rate``: how many may come at once.  Default: its number, so 30 for 30/m."""
+    quota: Annotated[str, AfterValidator(check_quota), Field(json_schema_extra={"pattern": QUOTA_PATTERN})] | None = None
+    """Like 10000/day or 200000/month: of the calendar, UTC, by the store's clock."""
+    concurrency: Annotated[int, Field(ge=1, le=1_000_000), AS_WHOLE] | None = None
+    """Requests that may be under way at once, until the end of their answers; WebSockets until they close."""
+    by: Annotated[str, Field(pattern=BY_PATTERN)] = "client"
+    """
+    What is counted together: the requests of a client, of a ``credential`` of it (client_key), of an ``address`` (/64 of IPv6),
+    with the same value of a header (``header:X-Tenant``; absent or twice: all these together), or all of the ``route``.
+    """
+    on_store_failure: Literal["local", "allow", "deny"] = "local"
+    """
+    While the store does not answer: local: each worker counts by itself, as if it were the only one, and adds it to quotas later.
+    allow: no limit.  deny: 503.
+    """
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Limit:
+        if [self.rate, self.quota, self.concurrency].count(None) != 2:
+            raise ValueError("a limit is one of rate, quota and concurrency: write one of them, and another entry for another")
+        if self.burst is not None and self.rate is None:
+            raise ValueError("burst belongs to a rate: remove it or add rate")
+        return self
+
+
+class Plan(Section):
+    """What clients may use that have this plan; on all routes together that ask a token."""
+
+    limits: tuple[Limit, ...] = ()
+    """All of them count, beside those of the route; none: no limit."""
+
+
 class Route(Section):
     """Which requests go where, and what they need."""
 
@@ -552,6 +594,8 @@ class Route(Section):
     """
     timeouts: Timeouts = Timeouts()
     """How long we wait for the upstream."""
+    limits: tuple[Limit, ...] = ()
+    """How much may be asked here; all of them count, and those of the client's plan."""
     cors: Cors | None = None
     """Which web origins may call it from a browser; the gateway then answers preflights.  Default: the upstream's matter."""
     streams: Streams | None = None
@@ -596,5 +640,10 @@ class Config(Section):
     """Name: where it is."""
     credentials: Mapping[CredentialName, Credential] = Field(default_factory=dict)
     """Name: what upstreams know their callers by; routes say by name where it is shown (``routes[].credential``)."""
+    plans: Mapping[Annotated[str, Field(pattern=NAME_PATTERN)], Plan] = Field(default_factory=dict)
+    """
+    Name: limits of a client on all routes that ask a token (``gateway clients set ID --plan NAME``).  ``default`` is for all that
+    have none, so it has to be there; {} for no limits.
+    """
     routes: tuple[Route, ...] = ()
     """Which requests go where; an unmatched request is 404."""

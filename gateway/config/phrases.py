@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from gateway.config import fields, values
+from gateway.config import fields, limits, values
 from gateway.config.elsewhere import known_as
 from gateway.config.nodes import Node as Root
 from gateway.config.nodes import Path, Scalar, find, present
@@ -22,6 +22,7 @@ _PATTERNS = {
     values.PATH_PREFIX_PATTERN: 'write a path like /v1, without a slash at its end; "" for none',
     values.SEGMENT_PATTERN: "write one path segment: letters, digits, dashes and underscores, no slash",
     values.HASH_ON_PATTERN: "write client or header:NAME, like header:X-Session",
+    limits.BY_PATTERN: "write client, credential, address, route or header:NAME, like header:X-Tenant",
     values.CHECK_PATH_PATTERN: "write a path with an optional query, like /healthz; percent-encode what is not plain",
     values.BASIC_USERNAME_PATTERN: "write a name without colon and without control characters (RFC 7617 section 2)",
     values.CLIENT_ID_PATTERN: "write printable ASCII (RFC 6749 appendix A.1)",

@@ -42,6 +42,7 @@ from gateway.errors import (
     UriTooLong,
 )
 from gateway.guard.bearer import bearer, refuse_second
+from gateway.guard.limits import Charge
 from gateway.guard.permit import Permit, permit, permit_public, permit_reported, permit_stale
 from gateway.guard.streams import Stream
 from gateway.guard.verdict import Verdict
@@ -70,8 +71,9 @@ class Downstream(asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_buffer", "_eof", "_exchange", "_handshake", "_host", "_host_name", "_inbound", "_left", "_match", "_peer", "_reader",
-        "_read_paused", "_started", "_state", "_target", "_tunnel", "_reading", "deadline", "edge", "transport", "write_paused",
+        "_buffer", "_charge", "_eof", "_exchange", "_handshake", "_host", "_host_name", "_inbound", "_left", "_match", "_peer",
+        "_reader", "_read_paused", "_started", "_state", "_target", "_tunnel", "_reading", "deadline", "edge", "transport",
+        "write_paused",
     )  # fmt: skip
 
     def __init__(self, edge: Edge) -> None:
@@ -84,6 +86,8 @@ class Downstream(asyncio.Protocol):
         self._state = _HEAD
         self._buffer = b""
         self._exchange: Exchange | None = None
+        self._charge: Charge | None = None
+        """What the request that is under way took of its limits."""
         self._match: Match | None = None
         self._target: Target | None = None
         self._inbound: InboundBody | None = None
@@ -128,6 +132,8 @@ class Downstream(asyncio.Protocol):
             self._abandon(exchange, ClientGone.code)
             exchange.status = exchange.status or ClientGone.status
             self.edge.note(self._peer, exchange, perf_counter() - exchange.started, ClientGone.code)
+        elif self._tunnel is None:
+            self._discharge()
 
     def eof_received(self) -> bool:
         """
@@ -335,6 +341,49 @@ class Downstream(asyncio.Protocol):
         else:
             self._report(match, verdict)
 
+    def _is_within(self, granted: Permit) -> bool:
+        """Take the limits; False when the store has to be asked first."""
+        edge = self.edge
+        charge = edge.limits.charge(cast(Match, self._match).route, granted.verdict, self)
+        if charge is None:
+            return True
+        now = edge.loop.time()
+        taken = charge.take(now)
+        self._charge = charge
+        if not taken:
+            charge.permit = granted
+            self._state = _DECIDING
+            self.deadline = now + DECISION_TIMEOUT
+        return taken
+
+    @property
+    def source(self) -> bytes:
+        """Whom the request counts for where addresses are counted."""
+        return self.edge.source(self._peer, cast(RequestReader, self._reader))
+
+    def find_header(self, name: bytes) -> bytes | None:
+        """What a header of the request says; None when it is absent, or stands twice."""
+        return cast(RequestReader, self._reader).find(name)
+
+    def charged(self, charge: Charge, refused: GatewayError | None) -> None:
+        """The store's answer about a limit; who has gone by then has given everything back."""
+        self._state = _HEAD
+        try:
+            if refused is not None:
+                self._charge = None
+                raise refused
+            self._forward(cast(Permit, charge.permit))
+        except GatewayError as error:
+            self._refuse(error)
+        self._continue()
+
+    def _discharge(self) -> None:
+        """The request has ended: what it occupied is free."""
+        charge = self._charge
+        if charge is not None:
+            self._charge = None
+            charge.end()
+
     def _report(self, match: Match, found: Verdict | GatewayError) -> None:
         granted, refused = permit_reported(match, found, self.edge.loop.time())
         self.edge.reports.note(match, granted.client_id, refused)
@@ -379,6 +428,8 @@ class Downstream(asyncio.Protocol):
         target = cast(Target, self._target)
         edge = self.edge
         route = match.route
+        if route.limited and self._charge is None and not self._is_within(granted):
+            return
         has_body = reader.chunked or bool(reader.content_length)
         peer = self._peer
         request_id = (peer.request_id(reader.forwarding) if peer.trusted else None) or edge.next_request_id()
@@ -594,6 +645,8 @@ class Downstream(asyncio.Protocol):
         self.deadline = self.edge.loop.time() + exchange.match.route.between_bytes
         if length is not None and reader.keep_alive and not exchange.http10 and exchange.match.route.cors is None:
             plain = answer.plain if answer.dated else b"%b%b\r\n" % (answer.plain, self.edge.date_line)
+            if self._charge is not None:
+                plain = b"%b%b\r\n" % (plain[:-2], self._charge.fields(self.edge.loop.time()))
             self.transport.write(plain + body if body else plain)
         else:
             self._write_other_head(exchange, answer, length, body, chunked=chunked)
@@ -606,6 +659,8 @@ class Downstream(asyncio.Protocol):
         cors = exchange.match.route.cors
         lines = answer.lines if cors is None else [*without_cors(answer.lines), cors.answer(reader.find(b"origin"))]
         parts = [b"HTTP/1.1 ", answer.status_line, b"\r\n", *lines, b"" if answer.dated else self.edge.date_line]
+        if self._charge is not None:
+            parts.append(self._charge.fields(self.edge.loop.time()))
         if length is None and not exchange.head_only and answer.status not in (204, 304):
             began(exchange, reader, self._peer, answer)
         if length is not None:
@@ -641,6 +696,8 @@ class Downstream(asyncio.Protocol):
         self.edge.note(self._peer, exchange, perf_counter() - exchange.started, "")
         if exchange.stream is not None:
             self.edge.streams.close(exchange.stream, "finished")
+        if self._charge is not None:
+            self._discharge()
         reader = cast(RequestReader, self._reader)
         closes = not reader.keep_alive  # as its head said: a gateway that drains by now has another request to expect
         if not exchange.sent_all or (closes and self._buffer):
@@ -762,6 +819,7 @@ class Downstream(asyncio.Protocol):
 
     def _tunnel_over(self, exchange: Exchange, reason: str) -> None:
         self.edge.streams.close(cast(Stream, exchange.stream), reason)
+        self._discharge()
         self.edge.note(self._peer, exchange, perf_counter() - exchange.started, "" if reason == CLOSED else reason)
 
     def end_stream(self, exchange: Exchange, reason: str) -> None:
@@ -775,6 +833,7 @@ class Downstream(asyncio.Protocol):
 
     def _refuse(self, error: GatewayError) -> None:
         """Answer a request that gets no exchange."""
+        self._discharge()
         self._answer(error, None)
 
     def _answer(self, error: GatewayError, exchange: Exchange | None) -> None:
@@ -821,6 +880,7 @@ class Downstream(asyncio.Protocol):
         exchange.over = True
         if exchange.stream is not None:
             self.edge.streams.close(exchange.stream, reason)
+        self._discharge()
         if exchange.up is not None and exchange.up.exchange is exchange:
             exchange.up.abort()
 

@@ -402,7 +402,7 @@ def _is_too_large(head: bytes) -> bool:
 class Peer:
     """Who is at the other end of a client connection, and the header lines that tell the upstream so."""
 
-    __slots__ = ("_host", "_lines", "address", "own_lines", "scheme", "trusted")
+    __slots__ = ("_host", "_lines", "address", "own_lines", "scheme", "source", "trusted")
 
     def __init__(self, address: str, scheme: str, *, trusted: bool, certificate: bytes | None = None) -> None:
         """``certificate`` is the client's, DER, verified.  One that is too long for a header counts as none."""
@@ -415,6 +415,8 @@ class Peer:
         """What the gateway's own endpoints are told of the connection, and no client can say."""
         if certificate is not None and len(certificate) <= MAX_CERTIFICATE:
             self.own_lines += b"X-Gateway-Client-Certificate: %b\r\n" % b64encode(certificate)
+        self.source: bytes | None = None
+        """What it counts as where it is no proxy, once that was asked."""
         self._host: bytes | None = None
         self._lines = b""
 

@@ -26,6 +26,7 @@ from gateway.edge.target import Target, canonical, check_method, rewritten
 from gateway.edge.upstream import Speaker
 from gateway.errors import AmbiguousTarget, Forbidden, GatewayError, TooManyRequests
 from gateway.guard.floods import Floods
+from gateway.guard.limits import Limits, LimitStore
 from gateway.guard.ports import Listener
 from gateway.guard.reports import Reports
 from gateway.guard.streams import Streams
@@ -108,6 +109,7 @@ class Edge:
     def __init__(
         self, config: Config, router: Router, verdicts: Verdicts, connect_authority: Connect, registry: Registry,
         access_log: AccessLog, tls: Callable[[], SSLContext] | None = None, *, resolve: Resolve = look_up,
+        limit_store: LimitStore | None = None,
     ) -> None:  # fmt: skip
         self.loop: asyncio.AbstractEventLoop
         self.router = router
@@ -116,6 +118,7 @@ class Edge:
         self.verdicts = verdicts
         self.streams = Streams(verdicts, registry)
         self.reports = Reports(registry)
+        self.limits = Limits(config, router.routes, limit_store, clock=lambda: self.loop.time(), registry=registry)
         self.draining = False
         self.date = ""
         """The value of Date, renewed by each tick."""
@@ -256,6 +259,14 @@ class Edge:
             self._flooding.say(self.loop.time(), address=str(address or peer.address))
             raise TooManyRequests("Too many invalid tokens came from this address", retry_after=ceil(wait))
 
+    def source(self, peer: Peer, reader: RequestReader) -> bytes:
+        """Whom a request counts for where addresses are counted."""
+        if peer.trusted:
+            return source_of(self.client_address(peer, reader) or parse_address(peer.address))
+        if peer.source is None:
+            peer.source = source_of(parse_address(peer.address))
+        return peer.source
+
     def count_bad_token(self, peer: Peer, reader: RequestReader) -> None:
         """A look-up found no living token."""
         if self.floods is not None:
@@ -377,6 +388,7 @@ class Edge:
         for connection in [c for c in self._connections if 0.0 < c.deadline <= now]:
             connection.expire()
         self.streams.tick(now)
+        self.limits.tick(now)
         for exchange in [e for e, end in self._ends.items() if e.over or end <= now]:
             del self._ends[exchange]
             if not exchange.over:

@@ -17,17 +17,19 @@ class Permit:
         client_id: Who calls; empty on a public route.
         identity: The header lines that tell the upstream so; empty on a public route.
         deadline: Event-loop seconds at which its token is dead; infinite on a public route.
+        verdict: What is known of its token; None where there is none.
     """
 
-    __slots__ = ("client_id", "deadline", "identity")
+    __slots__ = ("client_id", "deadline", "identity", "verdict")
 
     mark = ""
     """What the log says of it beside."""
 
-    def __init__(self, client_id: str, identity: bytes, deadline: float) -> None:
+    def __init__(self, client_id: str, identity: bytes, deadline: float, verdict: Verdict | None = None) -> None:
         self.client_id = client_id
         self.identity = identity
         self.deadline = deadline
+        self.verdict = verdict
 
 
 class StalePermit(Permit):
@@ -49,7 +51,7 @@ def permit_stale(match: Match, verdict: Verdict, now: float) -> StalePermit:
     if not match.route.max_stale > 0:
         raise TokenMissing
     granted = permit(match, verdict, now)
-    return StalePermit(granted.client_id, granted.identity, granted.deadline)
+    return StalePermit(granted.client_id, granted.identity, granted.deadline, verdict)
 
 
 def permit(match: Match, verdict: Verdict, now: float) -> Permit:
@@ -74,7 +76,7 @@ def permit(match: Match, verdict: Verdict, now: float) -> Permit:
         raise InsufficientScope(scopes)
     if match.scopes_any and match.scopes_any.isdisjoint(verdict.scopes):
         raise InsufficientScope(match.scopes_any)
-    return Permit(verdict.client_id, verdict.identity, verdict.deadline)
+    return Permit(verdict.client_id, verdict.identity, verdict.deadline, verdict)
 
 
 _FOR_EVER = float("inf")
@@ -111,7 +113,7 @@ def permit_reported(match: Match, found: Verdict | GatewayError, now: float) -> 
         raise TokenMissing
     if isinstance(found, GatewayError):
         return _PUBLIC, found
-    known = Permit(found.client_id, found.identity, _FOR_EVER)
+    known = Permit(found.client_id, found.identity, _FOR_EVER, found)
     try:
         permit(match, found, now)
     except InsufficientScope as refused:

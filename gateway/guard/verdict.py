@@ -12,16 +12,20 @@ class Verdict:
 
     Attributes:
         client_id: Whose token.
+        client_key: The credential that it was issued with.
+        plan: The client's; empty for none.
         audience: Resources that it is for (RFC 8707); empty: all.
         scopes: The token's scopes that its client may still have.
         deadline: Event-loop seconds at which it is dead; at that instant it is no longer alive.
         identity: The header lines that tell the upstream who calls (X-Token-Subject: for whom), ready to send, CRLF after each.
     """
 
-    __slots__ = ("audience", "client_id", "deadline", "identity", "scopes")
+    __slots__ = ("audience", "client_id", "client_key", "deadline", "identity", "plan", "scopes")
 
-    def __init__(self, token: AccessToken, scopes: frozenset[str], deadline: float) -> None:
+    def __init__(self, token: AccessToken, scopes: frozenset[str], deadline: float, plan: str = "") -> None:
         self.client_id = token.client_id
+        self.client_key = token.client_key
+        self.plan = plan
         self.audience = token.audience
         self.scopes = scopes
         self.deadline = deadline
@@ -31,9 +35,11 @@ class Verdict:
         )
 
     def until(self, deadline: float) -> Verdict:
-        """The verdict on a token of the same client, subject, audience and scopes; everything but the deadline is shared."""
+        """The verdict on another token of the same credential, subject, audience and scopes; all but the deadline is shared."""
         other = Verdict.__new__(Verdict)
         other.client_id = self.client_id
+        other.client_key = self.client_key
+        other.plan = self.plan
         other.audience = self.audience
         other.scopes = self.scopes
         other.deadline = deadline

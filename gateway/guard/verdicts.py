@@ -232,15 +232,20 @@ class Verdicts:
     def _judge(self, digest: bytes, token: AccessToken, client: Client, deadline: float) -> Verdict:
         scopes = token.scopes if token.scopes <= client.scopes else token.scopes & client.scopes
         if not self._facts.caching:
-            return Verdict(token, scopes, deadline)
+            return Verdict(token, scopes, deadline, client.plan)
         if len(self._kept) >= self._limit:
             self._make_room()
         bearer = self._bearers.get(client.client_id)
         if bearer is None:
             bearer = self._bearers[client.client_id] = _Bearer(client)
         last = bearer.last
-        alike = last is not None and last.scopes == scopes and bearer.subject == token.subject and last.audience == token.audience
-        verdict = last.until(deadline) if last is not None and alike else Verdict(token, scopes, deadline)
+        if (
+            last is not None and last.scopes == scopes and bearer.subject == token.subject
+            and last.audience == token.audience and last.client_key == token.client_key
+        ):  # fmt: skip
+            verdict = last.until(deadline)
+        else:
+            verdict = Verdict(token, scopes, deadline, client.plan)
         bearer.last, bearer.subject = verdict, token.subject
         bearer.digests.add(digest)
         self._kept[digest] = verdict

@@ -89,7 +89,8 @@ class ClientStore(Protocol):
         permissions: frozenset[str] | None = None, grants: frozenset[str] | None = None,
         redirect_uris: tuple[str, ...] | None = None, name: str | None = None, access_ttl_ms: int | None = None,
         refresh_ttl_ms: int | None = None, max_live_chains: int | None = None, max_live_tokens: int | None = None,
-        access_token_format: str | None = None, fixed: frozenset[str] | None = None, end_tokens: bool = False, own: bool = False,
+        access_token_format: str | None = None, plan: str | None = None,
+        fixed: frozenset[str] | None = None, end_tokens: bool = False, own: bool = False,
     ) -> Client | None:
         """
         Change what is given, atomically; ``end_tokens`` raises the epoch.  The client as it is now, or None.

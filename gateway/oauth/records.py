@@ -55,6 +55,8 @@ class Client:
     """Access tokens that it may have at once; 0: as configured."""
     access_token_format: str = ""
     """``opaque`` or ``jwt``; empty: as configured."""
+    plan: str = ""
+    """Which of the configured ``plans`` limits it; empty: the one for all."""
     fixed: frozenset[str] = frozenset()
     """What of `FIXABLE` the operator has set, and an update of its own (RFC 7592) does not change."""
 

@@ -158,7 +158,8 @@ class RedisClients(RedisAccounts):
         permissions: frozenset[str] | None = None, grants: frozenset[str] | None = None,
         redirect_uris: tuple[str, ...] | None = None, name: str | None = None, access_ttl_ms: int | None = None,
         refresh_ttl_ms: int | None = None, max_live_chains: int | None = None, max_live_tokens: int | None = None,
-        access_token_format: str | None = None, fixed: frozenset[str] | None = None, end_tokens: bool = False, own: bool = False,
+        access_token_format: str | None = None, plan: str | None = None,
+        fixed: frozenset[str] | None = None, end_tokens: bool = False, own: bool = False,
     ) -> Client | None:  # fmt: skip
         """
         Change what is given, atomically; ``end_tokens`` raises the epoch.  The client as it is now, or None.
@@ -171,7 +172,7 @@ class RedisClients(RedisAccounts):
             "enabled": enabled, "scopes": scopes, "permissions": permissions, "grants": grants, "redirect_uris": redirect_uris,
             "name": name, "access_ttl_ms": access_ttl_ms, "refresh_ttl_ms": refresh_ttl_ms, "max_live_chains": max_live_chains,
             "max_live_tokens": max_live_tokens, "access_token_format": access_token_format,
-            "fixed": fixed,
+            "plan": plan, "fixed": fixed,
         }  # fmt: skip
         changes = codec.encode_changes({name: value for name, value in given.items() if value is not None})
         value = await _CHANGE_CLIENT(self._caller, [self._keys.client(client_id)], [changes, int(end_tokens), int(own)])

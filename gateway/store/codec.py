@@ -79,6 +79,7 @@ def encode_client(client: Client) -> bytes:
         **({"N": client.name} if client.name else {}),
         **{letter: value for letter, value in _limits(client) if value},
         **({"f": client.access_token_format} if client.access_token_format else {}),
+        **({"P": client.plan} if client.plan else {}),
         **({"O": _letters(client.fixed)} if client.fixed else {}),
     })  # fmt: skip
 
@@ -126,6 +127,7 @@ def decode_client(value: bytes) -> Client:
             max_live_chains=_number(fields.get(b"M", 0)),
             max_live_tokens=_number(fields.get(b"L", 0)),
             access_token_format=str(fields.get(b"f", b""), "ascii"),
+            plan=str(fields.get(b"P", b""), "ascii"),
             fixed=frozenset(name for name in FIXABLE if _LETTERS[name] in _words(fields.get(b"O", b""))),
         )
     except _BROKEN:
@@ -359,7 +361,8 @@ def decode_consent(value: bytes, client_id: str, subject: str) -> Consent:
 
 _LETTERS = {
     "enabled": "n", "scopes": "s", "permissions": "p", "grants": "o", "redirect_uris": "u", "name": "N", "access_ttl_ms": "A",
-    "refresh_ttl_ms": "R", "max_live_chains": "M", "max_live_tokens": "L", "access_token_format": "f", "fixed": "O",
+    "refresh_ttl_ms": "R", "max_live_chains": "M", "max_live_tokens": "L", "access_token_format": "f", "plan": "P",
+    "fixed": "O",
 }  # fmt: skip
 """What of a client can be changed."""
 

@@ -145,6 +145,18 @@ class Keys:
         """What routes that only report would have refused."""
         return f"{self._prefix}:rf".encode("ascii")
 
+    def rate(self, name: str) -> bytes:
+        """What is left of a rate."""
+        return f"{self._prefix}:lr:{name}".encode("ascii")
+
+    def quota(self, name: str) -> bytes:
+        """What was taken of a quota."""
+        return f"{self._prefix}:lq:{name}".encode("ascii")
+
+    def slots(self, name: str) -> bytes:
+        """Who holds how many slots."""
+        return f"{self._prefix}:ls:{name}".encode("ascii")
+
     def pending(self) -> bytes:
         """Who waits for the operator."""
         return f"{self._prefix}:pd".encode("ascii")

@@ -23,6 +23,7 @@ from gateway.config.model import Config
 from gateway.edge.downstream import Downstream
 from gateway.edge.listener import Edge
 from gateway.errors import GatewayError, InvalidToken
+from gateway.guard.limits import LimitStore
 from gateway.guard.verdict import Verdict
 from gateway.oauth.records import AccessToken
 from gateway.oauth.tokens import AccessRef, digest_access, mint_access
@@ -43,9 +44,12 @@ def a_token(number: int = 0) -> bytes:
     return mint_access("abc", number.to_bytes(32, "big")).encode("ascii")
 
 
-def a_verdict(client_id: str = "gwc_me", scopes: Iterable[str] = (), deadline: float = FOR_EVER) -> Verdict:
+def a_verdict(
+    client_id: str = "gwc_me", scopes: Iterable[str] = (), deadline: float = FOR_EVER, *, client_key: str = "gwk_x",
+    plan: str = "",
+) -> Verdict:  # fmt: skip
     """What the guard knows of a token."""
-    return Verdict(AccessToken(client_id, "gwk_x", "chain", frozenset(), 0, 0, 0), frozenset(scopes), deadline)
+    return Verdict(AccessToken(client_id, client_key, "chain", frozenset(), 0, 0, 0), frozenset(scopes), deadline, plan)
 
 
 TOKEN = a_token()
@@ -419,7 +423,8 @@ class Rig:
 
     async def start(
         self, *, routes: list[dict[str, Any]] | None = None, targets: list[str] | None = None,
-        upstream: dict[str, Any] | None = None, backlog: int = 100, resolve: Resolve = look_up, **config: Any,
+        upstream: dict[str, Any] | None = None, backlog: int = 100, resolve: Resolve = look_up,
+        limit_store: LimitStore | None = None, **config: Any,
     ) -> Rig:  # fmt: skip
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: self.faults.append(context))
         await self.origin.start()
@@ -431,7 +436,7 @@ class Rig:
         self.access_log = AccessLog(self.log.fileno(), self.registry, readable=False)
         self.edge = Edge(
             self.config, Router(self.config), self.verdicts, self._connect_authority, self.registry, self.access_log,
-            self.tls, resolve=resolve,
+            self.tls, resolve=resolve, limit_store=limit_store,
         )  # fmt: skip
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))

@@ -113,7 +113,7 @@ def test_what_can_not_be_set_is_said_and_changes_nothing(gateway: Make, folder: 
         (("--grants", "password"), "the grants are"), (("--permissions", "admin"), "introspect:any"),
         (("--access-token-ttl", "0s"), "--access-token-ttl"), (("--access-token-ttl", "401d"), "400d"),
         (("--refresh-token-ttl", "soon"), "--refresh-token-ttl"), (("--max-live-chains", "0"), "--max-live-chains"),
-        (("--redirect-uri", "http://app.example.com/"), "redirect_uris"),
+        (("--redirect-uri", "http://app.example.com/"), "redirect_uris"), (("--plan", "gold"), "no plans are configured"),
     ]:  # fmt: skip
         done = run(folder, "set", client_id, *arguments)
         assert (done.returncode, done.stdout) == (1, "")

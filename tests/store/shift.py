@@ -31,6 +31,12 @@ async def pass_time(redis: Redis, milliseconds: int) -> None:
         elif kind == b"lu":
             at, _, marks = (await redis.get(key)).partition(b" ")
             await redis.set(key, b"%d %b" % (int(at) - milliseconds, marks), keepttl=True)
+        elif kind == b"lr":
+            await redis.set(key, str(float(await redis.get(key)) - milliseconds * 1000), keepttl=True)
+        elif kind == b"ls":
+            for worker, held in (await redis.hgetall(key)).items():
+                slots, _, until = held.partition(b" ")
+                await redis.hset(key, worker, b"%b %d" % (slots, int(until) - milliseconds))
         elif kind == b"lt":
             for name, number in (await redis.hgetall(key)).items():
                 if name != b"n":

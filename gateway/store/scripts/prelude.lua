@@ -5,7 +5,7 @@
 --               its tokens, g retired without, i issued, o grant types ("" or absent: all), u redirect URIs (absent: none), m 1 for a public one,
 --               N name, A and R life of its access tokens and chains (ms), M and L most live chains and access tokens
 --               (absent or 0: as configured),
---               f format of its access tokens (absent or "": as configured),
+--               f format of its access tokens (absent or "": as configured), P its plan (absent or "": default),
 --               O which of o, s and u the operator has set, by spaces (absent: none)
 --   credential  c client id, k client key, d digest, i issued, x expires (0 never), j public key (a JWK, in place of a secret)
 --   token       c client id*, k client key*, h chain id ("" none), s scopes, e epoch, i issued, x expires,
