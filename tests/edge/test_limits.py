@@ -275,8 +275,8 @@ async def test_f01_a_store_that_goes_and_comes_costs_nobody_more_than_its_timeou
 
 
 async def test_f02_a_store_that_hangs_holds_requests_for_its_timeout_and_then_none(unstarted: Rig, valkey: ValkeyServer) -> None:
-    """100 at once wait for one question, 300 ms here; whoever comes then waits not at all."""
-    section = Store.model_validate({"url": valkey.unix_url, "timeout": "300ms"})
+    """100 at once wait for one question, as long as the store's timeout; whoever comes then waits not at all."""
+    section = Store.model_validate({"url": valkey.unix_url, "timeout": "1s"})
     async with a_wire(section) as wire:
         await started(unstarted, RedisLimits(wire, "one"), {"rate": "1000/s"})
         await wire.call("PING")
@@ -285,10 +285,11 @@ async def test_f02_a_store_that_hangs_holds_requests_for_its_timeout_and_then_no
             began = unstarted.edge.loop.time()
             answers = await asyncio.gather(*(client.ask(with_token("/l")) for client in clients))
             assert {answer.status for answer in answers} == {200}
-            assert 0.25 < unstarted.edge.loop.time() - began < 1.0
+            waited = unstarted.edge.loop.time() - began
             began = unstarted.edge.loop.time()
             assert await statuses(clients[0], *[with_token("/l")] * 20) == [200] * 20
-            assert unstarted.edge.loop.time() - began < 0.25
+            assert unstarted.edge.loop.time() - began < waited
+            assert 0.9 < waited < 5
 
 
 async def test_a_client_that_goes_while_the_store_is_asked_leaves_nothing_behind(unstarted: Rig, valkey: ValkeyServer) -> None:
