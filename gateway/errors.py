@@ -255,6 +255,17 @@ class StoreUnavailable(GatewayError):
         super().__init__(reason=reason, headers=(("Retry-After", "1"),))
 
 
+class IssuerUnavailable(GatewayError):
+    """Another authorization server, which alone knows what a token is, did not answer: neither yes nor no (never 401)."""
+
+    status = 503
+    code = "issuer_unavailable"
+    title = "The token's issuer can't be asked, try again"
+
+    def __init__(self, reason: str, *, retry_after: int = 1) -> None:
+        super().__init__(reason=reason, headers=(("Retry-After", str(retry_after)),))
+
+
 class Overloaded(GatewayError):
     """A bounded pool or queue of the gateway is full."""
 

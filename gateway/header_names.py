@@ -9,8 +9,8 @@ HOP_BY_HOP = (
 """What ends at each connection, both ways (RFC 9110 section 7.6.1), beside Connection, Transfer-Encoding and Upgrade."""
 FRAMING = (b"connection", b"content-length", b"expect", b"transfer-encoding", b"upgrade")
 """What says where a message ends, and what the connection is for."""
-IDENTITY = (b"x-client-id", b"x-client-scopes", b"x-token-subject")
-"""Who calls, and for whom: the gateway's to say, to upstreams."""
+IDENTITY = (b"x-client-id", b"x-client-scopes", b"x-token-subject", b"x-token-issuer")
+"""Who calls, for whom, and who says so: the gateway's to say, to upstreams."""
 SPOOFABLE = (
     b"x-real-ip", b"x-client-ip", b"x-original-url", b"x-original-uri", b"x-original-method", b"x-rewrite-url", b"x-client-cert",
     # A back end that obeys one of these would run a method that neither route nor scopes were asked about (S29).

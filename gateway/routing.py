@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
 
 from gateway.addresses import AddressRules
-from gateway.config.model import Config
+from gateway.config.model import OWN, Config
 from gateway.config.model import Route as RouteSection
 from gateway.config.reach import believed, kept_out, sent_path
 from gateway.cookies import session_cookie
@@ -40,7 +40,7 @@ class Route:
         "scopes_by_method",
         "addresses", "max_stale", "session_cookie", "streams", "total", "upstream",
         "_metadata", "kept_out", "limited", "limits", "open", "preserve_host", "reports", "request_headers", "resources",
-        "response_headers", "rewriting", "introduces", "withheld",
+        "response_headers", "rewriting", "introduces", "withheld", "issuers", "foreign",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +74,10 @@ class Route:
         self.scopes = frozenset() if isinstance(section.scopes, Mapping) else frozenset(section.scopes)
         self.scopes_by_method = _scopes_by_method(section.scopes) if isinstance(section.scopes, Mapping) else {}
         self.scopes_any = frozenset(section.scopes_any)
+        self.issuers = frozenset(section.issuers)
+        """Whose tokens are good here: ``own``, and names of ``issuers``."""
+        self.foreign = tuple(name for name in section.issuers if name != OWN)
+        """Those of them that are not the gateway."""
         self.allow = frozenset(section.allow)
         self.forward_authorization = section.forward_authorization or own
         self.max_body = -1 if section.max_body is None else section.max_body

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 from aiohttp import web
@@ -45,6 +45,9 @@ from gateway.store.tokens import RedisTokens
 from gateway.store.wire import Wire
 from gateway.telemetry.accesslog import AccessLog
 from gateway.telemetry.metrics import Registry
+
+if TYPE_CHECKING:
+    from gateway.issuers.building import Installed
 
 Protocol = asyncio.Protocol
 
@@ -92,9 +95,11 @@ class Worker:
         self._access_log = AccessLog(1, registry, readable=os.isatty(1))
         tls = None if certificates is None else certificates.context
         self._limits = RedisLimits(self._wire, token_hex(8), store.prefix)
+        self._issuers = _issuers(config, registry)
         self._edge = Edge(
-            config, Router(config), verdicts, self._connect_authority, registry, self._access_log, tls, limit_store=self._limits
-        )
+            config, Router(config), verdicts, self._connect_authority, registry, self._access_log, tls,
+            limit_store=self._limits, issuers=None if self._issuers is None else self._issuers.issuers,
+        )  # fmt: skip
         self._findings = RedisFindings(self._wire, store.prefix)
         self._flushing: asyncio.Task[None] | None = None
         self._certificates = certificates
@@ -123,6 +128,8 @@ class Worker:
         await self._authority.setup()
         await self._link.start()
         await self._wire.start()
+        if self._issuers is not None:
+            self._issuers.start()
         await self._edge.start(sockets, turn)
         if any(route.reports for route in self._edge.router.routes):
             self._flushing = asyncio.create_task(self._flush_findings())
@@ -149,6 +156,8 @@ class Worker:
             await self._hand_on()
         self._edge.limits.close()
         await self._limits.settle()
+        if self._issuers is not None:
+            await self._issuers.close()
         await self._authority.cleanup()
         self._hasher.close()
         await self._link.close()
@@ -186,6 +195,15 @@ def _pages(config: Config, sessions: SessionStore, registry: Registry) -> Pages 
     from gateway.console.application import ConsolePages
 
     return ConsolePages(config.oauth, sessions, registry=registry)
+
+
+def _issuers(config: Config, registry: Registry) -> Installed | None:
+    """Other authorization servers: their imports are paid only where there are some."""
+    if not config.issuers:
+        return None
+    from gateway.issuers.building import Installed
+
+    return Installed(config, registry)
 
 
 def _secrets(config: Config) -> list[bytes]:

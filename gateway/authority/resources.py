@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import orjson
 from aiohttp import web
 
-from gateway.config.model import Config, Route
+from gateway.config.model import OWN, Config, Route
 from gateway.errors import RouteNotFound
 from gateway.oauth.resources import metadata, metadata_path, resource
 
@@ -19,8 +19,11 @@ class ResourceMetadataEndpoint:
         issuer = config.oauth.issuer
         self._documents: dict[tuple[str, str], bytes] = {}
         """By host, empty for the issuer's and any other, and path of the document."""
-        for (host, path), scopes in _scopes(config.routes).items():
-            document = metadata(resource(issuer, path, host), issuer, scopes)
+        servers = _collect(config.routes, lambda route: route.issuers)
+        for (host, path), scopes in _collect(config.routes, _scopes).items():
+            names = servers[host, path] or {OWN: None}
+            urls = [issuer if name == OWN else config.issuers[name].issuer for name in names]
+            document = metadata(resource(issuer, path, host), urls, scopes)
             self._documents[host, metadata_path(path)] = orjson.dumps(document)
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -38,19 +41,24 @@ class ResourceMetadataEndpoint:
         return web.Response(body=body, headers=headers)
 
 
-def _scopes(routes: Iterable[Route]) -> Mapping[tuple[str, str], set[str]]:
-    """What is asked by host and path; the root stands for all of the host's."""
-    asked: dict[tuple[str, str], set[str]] = {("", "/"): set()}
+def _collect(routes: Iterable[Route], said: Callable[[Route], Iterable[str]]) -> Mapping[tuple[str, str], dict[str, None]]:
+    """What routes that ask for a token say, by host and path, in their order; the root stands for all of the host's."""
+    found: dict[tuple[str, str], dict[str, None]] = {("", "/"): {}}
     for route in routes:
         if route.public:
             continue
-        named = {*route.scopes_any}
-        for scopes in route.scopes.values() if isinstance(route.scopes, Mapping) else (route.scopes,):
-            named.update(scopes)
+        words = dict.fromkeys(said(route))
         for host in route.hosts or ("",):
-            asked.setdefault((host.lower(), route.path), set()).update(named)
-            asked.setdefault((host.lower(), "/"), set()).update(named)
-    for (_, path), everything in asked.items():
+            found.setdefault((host.lower(), route.path), {}).update(words)
+            found.setdefault((host.lower(), "/"), {}).update(words)
+    for (_, path), everything in found.items():
         if path == "/":
-            everything.update(asked["", "/"])  # routes without hosts are there at every host
-    return asked
+            everything.update(found["", "/"])  # routes without hosts are there at every host
+    return found
+
+
+def _scopes(route: Route) -> Iterable[str]:
+    named = {*route.scopes_any}
+    for scopes in route.scopes.values() if isinstance(route.scopes, Mapping) else (route.scopes,):
+        named.update(scopes)
+    return named

@@ -32,6 +32,7 @@ from gateway.config.values import (
     HeaderName,
     HeaderValue,
     Host,
+    IssuerAlgorithm,
     Method,
     Network,
     Port,
@@ -455,7 +456,7 @@ class RouteCredential(Section):
     it those are 403 ``no_upstream_credential``.
     """
     by_client: Mapping[str, CredentialName] = Field(default_factory=dict)
-    """client_id: a name from ``credentials``.  A client never gets what is written for another."""
+    """client_id, or NAME:… of another issuer's: a name from ``credentials``.  A client never gets what is written for another."""
 
     @model_validator(mode="after")
     def _names_one(self) -> RouteCredential:
@@ -481,6 +482,44 @@ class RouteIdentity(Section):
     ``sub``, that account, or else the client_id.  ``{}`` tells nothing.  No client gets these names past the gateway, on no
     route to the same targets.
     """
+
+OWN = "own"
+"""What ``issuers`` of a route calls the gateway itself."""
+
+
+class Issuer(Section):
+    """
+    Another authorization server whose access tokens routes may take: JWTs, verified by its published keys (RFC 9068).  Its client
+    C is NAME:C to upstreams, in logs and limits, its subject S is NAME:S, and X-Token-Issuer tells ``issuer``.
+    """
+
+    issuer: str
+    """Its identifier, letter by letter as in the tokens' ``iss``, like https://idp.example.com; https unless on loopback."""
+    jwks_uri: str | None = None
+    """Where its keys are (a JWK set).  Default: where its metadata say (RFC 8414, else OpenID Connect Discovery)."""
+    jwks_file: Path | None = None
+    """A file with its keys instead, read anew with ``refresh``."""
+    ca_file: Path | None = None
+    """Certificates (PEM) to verify it against; default: the system's."""
+    algorithms: tuple[IssuerAlgorithm, ...] = ("ES256", "RS256")
+    """How its tokens may be signed; what a token says of itself counts for nothing else."""
+    audience: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """What this API is called there: a token's ``aud`` must name one of these.  Required."""
+    token_types: tuple[Literal["at+jwt", "JWT"], ...] = ("at+jwt",)
+    """
+    What ``typ`` may be.  at+jwt: access tokens of RFC 9068.  JWT: any, or none, for servers that do not mark them; ID tokens are
+    then told by what they hold, so give this API an ``audience`` of its own that is no client's id.
+    """
+    scope_claims: tuple[Annotated[str, Field(min_length=1)], ...] = ("scope",)
+    """Claims that hold scopes, as a text with spaces or a list, like [scp, roles]; all of them count together."""
+    client_claim: Annotated[str, Field(min_length=1)] = "client_id"
+    """The claim that names the client: client_id, azp, appid or sub.  A token without it is refused."""
+    leeway: Duration = timedelta(seconds=10)
+    """By how much its clock and ours may differ, for exp, nbf and iat; 5m at most."""
+    refresh: SomeTime = timedelta(minutes=10)
+    """How old its keys become before they are fetched again, and how long a verified token is not verified again; 1m to 1d."""
+    max_stale: SomeTime = timedelta(days=1)
+    """How long its keys go on while they can't be fetched; then its tokens are 503."""
 
 
 class Limit(Section):
@@ -541,6 +580,8 @@ class Route(Section):
     """Scopes of which a token needs one."""
     public: Flag = False
     """No token is asked.  A route is public only by saying so."""
+    issuers: Annotated[tuple[str, ...], Field(min_length=1)] = (OWN,)
+    """Whose tokens are good here: ``own``, the gateway's, and names of ``issuers``; [own, idp] takes both."""
     enforce: Literal["always", "report"] = "always"
     """
     report: every request passes, as if the route were public, and what would have been refused is counted, for ``gateway learn``.
@@ -636,6 +677,8 @@ class Config(Section):
     """Readiness is off this long before the listener closes: long enough for a balancer to notice."""
     drain_timeout: Duration = timedelta(seconds=25)
     """Longest wait at stop for requests in flight."""
+    issuers: Mapping[Annotated[str, Field(pattern=NAME_PATTERN)], Issuer] = Field(default_factory=dict)
+    """Name: another authorization server; routes that take its tokens name it."""
     upstreams: Mapping[Annotated[str, Field(pattern=NAME_PATTERN)], Upstream] = Field(default_factory=dict)
     """Name: where it is."""
     credentials: Mapping[CredentialName, Credential] = Field(default_factory=dict)

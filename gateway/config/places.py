@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from pydantic import SecretStr
 
 from gateway.config.address import is_loopback
-from gateway.config.model import Config, Credential, Store, Upstream
+from gateway.config.model import Config, Credential, Issuer, Store, Upstream
 
 
 def anchor(config: Config, directory: Path) -> Config:
@@ -20,6 +20,7 @@ def anchor(config: Config, directory: Path) -> Config:
         url = f"embedded:{_absolute(directory, url.removeprefix('embedded:'))}"
     ca_file = store.ca_file and Path(_absolute(directory, store.ca_file))
     upstreams = {name: _anchor_upstream(upstream, directory) for name, upstream in config.upstreams.items()}
+    issuers = {name: _anchor_issuer(issuer, directory) for name, issuer in config.issuers.items()}
     listen = config.listen
     tls = tuple(
         pair.model_copy(update={key: Path(_absolute(directory, getattr(pair, key))) for key in ("cert_file", "key_file")})
@@ -32,6 +33,7 @@ def anchor(config: Config, directory: Path) -> Config:
         update={
             "listen": listen, "store": store.model_copy(update={"url": url, "ca_file": ca_file}), "upstreams": upstreams,
             "credentials": credentials,
+            "issuers": issuers,
         }
     )
 
@@ -51,6 +53,11 @@ def _anchor_upstream(upstream: Upstream, directory: Path) -> Upstream:
         files = {"ca_file": tls.ca_file, "cert_file": tls.cert_file, "key_file": tls.key_file}
         tls = tls.model_copy(update={key: path and Path(_absolute(directory, path)) for key, path in files.items()})
     return upstream.model_copy(update={"targets": targets, "tls": tls})
+
+
+def _anchor_issuer(issuer: Issuer, directory: Path) -> Issuer:
+    files = {"jwks_file": issuer.jwks_file, "ca_file": issuer.ca_file}
+    return issuer.model_copy(update={key: path and Path(_absolute(directory, path)) for key, path in files.items()})
 
 
 def _anchor_target(target: str, directory: Path) -> str:

@@ -8,6 +8,7 @@ from gateway.config import (
     cors_rules,
     credential_rules,
     header_rules,
+    issuer_rules,
     limit_rules,
     listener_rules,
     oauth_rules,
@@ -46,6 +47,8 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (oauth_rules.sessions, ("oauth.session_idle", "oauth.session_life")),
     (oauth_rules.token_format, ("oauth.access_token_format", "secrets", "store.url")),
     (oauth_rules.lifetimes, ("oauth.access_token_ttl", "oauth.refresh_token_ttl")),
+    (issuer_rules.issuers, ("issuers", "oauth.issuer")),
+    (issuer_rules.trusted, ("routes", "issuers")),
     (route_rules.paths, ("routes",)),
     (route_rules.hosts, ("routes",)),
     (route_rules.methods, ("routes",)),
@@ -65,7 +68,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (credential_rules.headers, ("credentials",)),
     (credential_rules.token_endpoints, ("credentials",)),
     (credential_rules.named, ("routes", "credentials")),
-    (credential_rules.clients, ("routes",)),
+    (credential_rules.clients, ("routes", "issuers")),
     (credential_rules.shown, ("routes", "credentials")),
     (credential_rules.told, ("routes", "credentials")),
     (rewrite_rules.reach, ("routes", "upstreams")),
@@ -76,10 +79,11 @@ _FILES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (tls_rules.files, ("listen.tls", "listen.client_ca_file")),
     (upstream_rules.files, ("upstreams",)),
     (credential_rules.files, ("credentials",)),
+    (issuer_rules.files, ("issuers",)),
     (store_rules.files, ("store.url", "store.ca_file")),
 )
 """What reads files that the configuration names."""
-_WHEN_SOUND: tuple[Rule, ...] = (route_rules.upstreams_used, credential_rules.used)
+_WHEN_SOUND: tuple[Rule, ...] = (route_rules.upstreams_used, credential_rules.used, issuer_rules.used)
 """Guesses that are only worth saying about a configuration without faults."""
 
 

@@ -177,3 +177,7 @@ HeaderName = Annotated[str, Field(pattern=HEADER_PATTERN, max_length=256)]
 """RFC 9110 section 5.1 field-name."""
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(parse_network, json_schema_input_type=str)]
 AllowWord = Literal["semicolon", "encoded_slash", "double_slash", "underscore_headers"]
+IssuerAlgorithm = Literal[
+    "ES256", "ES384", "ES512", "Ed25519", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"
+]
+"""Asymmetric signatures (RFC 7518 section 3.1, RFC 9864); `gateway.oauth.key_sets` has keys for these."""

@@ -47,7 +47,6 @@ from gateway.guard.permit import Permit, permit, permit_public, permit_reported,
 from gateway.guard.streams import Stream
 from gateway.guard.verdict import Verdict
 from gateway.mapping import outward, public_origin
-from gateway.oauth.access import find_access
 from gateway.oauth.tokens import digest_access
 from gateway.routing import Match, Route
 from gateway.websocket import GOING_AWAY, POLICY_VIOLATION, Handshake
@@ -314,6 +313,8 @@ class Downstream(asyncio.Protocol):
         if self._target.names_token:  # type: ignore[union-attr]  # there is one; a cast costs
             refuse_second(reader.target)
         verdict = self.edge.verdicts.find(digest, now)
+        if verdict is None and match.route.foreign:
+            verdict = self.edge.find_foreign(match.route, digest, now)
         if verdict is not None:
             self._forward(permit(match, verdict, now))
             return
@@ -332,7 +333,8 @@ class Downstream(asyncio.Protocol):
             return
         now = self.edge.loop.time()
         try:
-            verdict = self.edge.verdicts.find(digest_access(reader.token or bearer(reader.authorization)), now)
+            digest = digest_access(reader.token or bearer(reader.authorization))
+            verdict = self.edge.verdicts.find(digest, now) or self.edge.find_foreign(match.route, digest, now)
             if verdict is None:
                 self._fetch(reader, now)
                 return
@@ -390,18 +392,18 @@ class Downstream(asyncio.Protocol):
         self._forward(granted)
 
     def _fetch(self, reader: RequestReader, now: float) -> None:
-        """Ask the store."""
-        ref = find_access(bearer(reader.authorization))
+        """Ask the store, or the token's issuer."""
+        ref = self.edge.find_ref(cast(Match, self._match).route, bearer(reader.authorization))
         if ref is None:
-            raise InvalidToken(reason="no access token of this gateway")
+            raise InvalidToken(reason="no access token of an issuer that is trusted here")
         if self.edge.floods is not None:
             self.edge.hold_back(self.edge.floods, self._peer, reader)
         self._state = _DECIDING
         self.deadline = now + DECISION_TIMEOUT
-        self.edge.verdicts.fetch(ref, self._decided)
+        self.edge.lookups.fetch(ref, self._decided)
 
     def _decided(self, verdict: Verdict | GatewayError) -> None:
-        """The store's answer, perhaps long after the client has gone."""
+        """The answer, perhaps long after the client has gone."""
         if isinstance(verdict, InvalidToken):
             self.edge.count_bad_token(self._peer, cast(RequestReader, self._reader))
         if self._state != _DECIDING:

@@ -18,7 +18,7 @@ from gateway.accept.door import Door
 from gateway.accept.turns import Turn
 from gateway.addresses import Address, AddressRules, Networks, parse_address, source_of
 from gateway.addresses import client_address as find_client
-from gateway.config.model import Config
+from gateway.config.model import OWN, Config
 from gateway.edge.downstream import Downstream
 from gateway.edge.exchange import Exchange
 from gateway.edge.head import Peer, RequestReader
@@ -26,13 +26,15 @@ from gateway.edge.target import Target, canonical, check_method, rewritten
 from gateway.edge.upstream import Speaker
 from gateway.errors import AmbiguousTarget, Forbidden, GatewayError, TooManyRequests
 from gateway.guard.floods import Floods
+from gateway.guard.issuers import Issuers, Lookups
 from gateway.guard.limits import Limits, LimitStore
-from gateway.guard.ports import Listener
+from gateway.guard.ports import Listener, Ref
 from gateway.guard.reports import Reports
 from gateway.guard.streams import Streams
 from gateway.guard.verdict import Verdict
+from gateway.oauth.access import find_access
 from gateway.oauth.tokens import AccessRef
-from gateway.routing import AUTHORITY, Match, Router
+from gateway.routing import AUTHORITY, Match, Route, Router
 from gateway.telemetry.accesslog import AccessLog
 from gateway.telemetry.log import Sparingly
 from gateway.telemetry.metrics import Counter, Histogram, Registry
@@ -109,14 +111,17 @@ class Edge:
     def __init__(
         self, config: Config, router: Router, verdicts: Verdicts, connect_authority: Connect, registry: Registry,
         access_log: AccessLog, tls: Callable[[], SSLContext] | None = None, *, resolve: Resolve = look_up,
-        limit_store: LimitStore | None = None,
+        limit_store: LimitStore | None = None, issuers: Issuers | None = None,
     ) -> None:  # fmt: skip
         self.loop: asyncio.AbstractEventLoop
         self.router = router
         self.head_timeout = config.listen.head_timeout.total_seconds()
         self.keepalive_timeout = config.listen.keepalive.total_seconds()
         self.verdicts = verdicts
-        self.streams = Streams(verdicts, registry)
+        self.issuers = issuers
+        """Other authorization servers; None where no route trusts any."""
+        self.lookups = Lookups(verdicts, issuers)
+        self.streams = Streams(self.lookups, registry)
         self.reports = Reports(registry)
         self.limits = Limits(config, router.routes, limit_store, clock=lambda: self.loop.time(), registry=registry)
         self.draining = False
@@ -245,6 +250,16 @@ class Edge:
         address = self.client_address(peer, reader)
         if not rules.permits(address):
             raise Forbidden("This address may not come here", reason=f"ip_allow or ip_deny: {address or 'no address is known'}")
+
+    def find_ref(self, route: Route, token: bytes) -> Ref | None:
+        """By what, and with whom, a token can be looked up on this route; None: it is nobody's whom the route trusts."""
+        if self.issuers is None or not route.foreign:
+            return find_access(token)
+        return self.issuers.find_ref(OWN in route.issuers, route.foreign, token)
+
+    def find_foreign(self, route: Route, digest: bytes, now: float) -> Verdict | None:
+        """The kept verdict of an issuer that the route trusts beside the gateway."""
+        return None if self.issuers is None else self.issuers.find(route.foreign, digest, now)
 
     def hold_back(self, floods: Floods, peer: Peer, reader: RequestReader) -> None:
         """

@@ -11,7 +11,6 @@ from gateway.edge.head import Peer, RequestReader, ResponseReader
 from gateway.errors import BadRequest, GatewayError, InsufficientScope, InvalidToken, MalformedCredentials
 from gateway.guard.bearer import bearer
 from gateway.guard.streams import SCOPE_LOST, Stream
-from gateway.oauth.access import find_access
 from gateway.routing import Match
 from gateway.websocket import BEARER, Handshake, elements, take_token
 
@@ -81,7 +80,7 @@ def admit(exchange: Exchange, reader: RequestReader, peer: Peer) -> Stream:
     if exchange.match.route.open:
         ref, client = None, source_of(down.edge.client_address(peer, reader)).hex()
     else:
-        ref, client = find_access(bearer(reader.authorization)), granted.client_id
+        ref, client = down.edge.find_ref(exchange.match.route, bearer(reader.authorization)), granted.client_id
     return down.edge.streams.admit(exchange.match, client, ref, granted, partial(down.end_stream, exchange))
 
 

@@ -64,11 +64,14 @@ def permit(match: Match, verdict: Verdict, now: float) -> Permit:
         now: Event-loop seconds; at ``verdict.deadline`` the token is dead.
 
     Raises:
-        InvalidToken: The token has expired, or is for other resources (RFC 6750 section 3.1, RFC 8707 section 2).
+        InvalidToken: The token has expired, is an issuer's that the route does not trust, or is for other resources (RFC 6750
+            section 3.1, RFC 8707 section 2).
         InsufficientScope: It lacks a scope of the route (RFC 6750 section 3.1).
     """
     if now >= verdict.deadline:
         raise InvalidToken
+    if verdict.issuer not in match.route.issuers:
+        raise InvalidToken(reason="the route does not trust this issuer")
     if verdict.audience and verdict.audience.isdisjoint(match.route.resources):
         raise InvalidToken
     scopes = match.scopes

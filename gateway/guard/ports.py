@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.errors import GatewayError
 from gateway.oauth.records import AccessToken, Client
 from gateway.oauth.tokens import AccessRef
 
+
+@dataclass(frozen=True, slots=True)
+class ForeignRef:
+    """A token of another authorization server: only that one can say what it is, so the token itself is needed."""
+
+    issuer: str
+    """Its name in ``issuers``."""
+    digest: bytes
+    token: bytes = field(repr=False)
+
+
+Ref = AccessRef | ForeignRef
+"""What a token is looked up by."""
 TokenDone = Callable[[AccessToken | GatewayError | None], None]
 ClientDone = Callable[[Client | GatewayError | None], None]
 

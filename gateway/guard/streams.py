@@ -17,9 +17,8 @@ from typing import Protocol
 
 from gateway.errors import GatewayError, InsufficientScope, InvalidToken, TooManyRequests
 from gateway.guard.permit import Permit, permit
-from gateway.guard.ports import Listener
+from gateway.guard.ports import Listener, Ref
 from gateway.guard.verdict import Verdict
-from gateway.oauth.tokens import AccessRef
 from gateway.routing import Match
 from gateway.telemetry.metrics import Gauge, Registry
 
@@ -38,15 +37,15 @@ EXPIRED, REVOKED, SCOPE_LOST = "token_expired", "token_revoked", "scope_lost"
 
 
 class Verdicts(Protocol):
-    """What the index asks of `gateway.guard.verdicts`."""
+    """What the index asks of `gateway.guard.verdicts`, or of `gateway.guard.issuers.Lookups` where there are issuers."""
 
     watcher: Listener
 
     def find(self, digest: bytes, now: float) -> Verdict | None:
         """A confirmed verdict that is here already."""
 
-    def fetch(self, ref: AccessRef, done: Callable[[Verdict | GatewayError], None]) -> None:
-        """Ask the store; ``done`` is called later, once."""
+    def fetch(self, ref: Ref, done: Callable[[Verdict | GatewayError], None]) -> None:
+        """Ask whoever knows; ``done`` is called later, once."""
 
 
 def _nothing(reason: str) -> None:
@@ -84,7 +83,7 @@ class _Token:
 
     __slots__ = ("client_id", "deadline", "ref", "streams")
 
-    def __init__(self, ref: AccessRef, client_id: str, deadline: float) -> None:
+    def __init__(self, ref: Ref, client_id: str, deadline: float) -> None:
         self.ref = ref
         self.client_id = client_id
         self.deadline = deadline
@@ -111,7 +110,7 @@ class Streams:
 
     # --- what the edge says ------------------------------------------------------------------------------------------
 
-    def admit(self, match: Match, client: str, ref: AccessRef | None, granted: Permit, end: Callable[[str], None]) -> Stream:
+    def admit(self, match: Match, client: str, ref: Ref | None, granted: Permit, end: Callable[[str], None]) -> Stream:
         """
         Take a request in that may last.
 
@@ -199,7 +198,7 @@ class Streams:
 
     # --- within ------------------------------------------------------------------------------------------------------
 
-    def _watch(self, stream: Stream, ref: AccessRef, granted: Permit) -> None:
+    def _watch(self, stream: Stream, ref: Ref, granted: Permit) -> None:
         token = self._tokens.get(ref.digest)
         if token is None:
             token = self._tokens[ref.digest] = _Token(ref, granted.client_id, granted.deadline)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.config.model import OWN
+from gateway.oauth.foreign import Holder
 from gateway.oauth.records import AccessToken
 
 
@@ -21,6 +23,9 @@ class Verdict:
     """
 
     __slots__ = ("audience", "client_id", "client_key", "deadline", "identity", "plan", "scopes")
+
+    issuer = OWN
+    """Who issued the token."""
 
     def __init__(self, token: AccessToken, scopes: frozenset[str], deadline: float, plan: str = "") -> None:
         self.client_id = token.client_id
@@ -45,3 +50,27 @@ class Verdict:
         other.deadline = deadline
         other.identity = self.identity
         return other
+
+
+class ForeignVerdict(Verdict):
+    """
+    What a token of another authorization server stands for.
+
+    Its client and its subject are called by that issuer's name, a colon and what that calls them, so that nobody elsewhere can
+    have the name of one of our clients or people.
+
+    Attributes:
+        issuer: The issuer's name in ``issuers``.
+        kept_until: Event-loop seconds from which on it must be verified again, at the deadline at the latest.
+    """
+
+    __slots__ = ("issuer", "kept_until")
+
+    def __init__(self, name: str, url: str, holder: Holder, deadline: float, kept_until: float) -> None:
+        subject = f"{name}:{holder.subject}" if holder.subject else ""
+        client = f"{name}:{holder.client}"
+        record = AccessToken(client, client, "", holder.scopes, 0, 0, 0, subject=subject)
+        super().__init__(record, holder.scopes, deadline)
+        self.identity += f"X-Token-Issuer: {url}\r\n".encode("ascii")
+        self.issuer = name
+        self.kept_until = kept_until

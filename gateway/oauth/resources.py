@@ -39,18 +39,18 @@ def metadata_url(issuer: str, path: str, host: str = "") -> str:
     return resource(issuer, host=host) + metadata_path(path)
 
 
-def metadata(identifier: str, issuer: str, scopes: Iterable[str]) -> dict[str, str | list[str]]:
+def metadata(identifier: str, issuers: Iterable[str], scopes: Iterable[str]) -> dict[str, str | list[str]]:
     """
     The metadata document (section 2).
 
     Args:
         identifier: Repeated letter by letter (section 3.3).
-        issuer: The only authorization server.
+        issuers: The authorization servers whose tokens are good there.
         scopes: Whatever a method of the resource may ask; left out when there is none (section 3.2).
     """
     document: dict[str, str | list[str]] = {
         "resource": identifier,
-        "authorization_servers": [issuer],
+        "authorization_servers": list(issuers),
         "bearer_methods_supported": ["header"],
     }
     named = sorted(scopes)

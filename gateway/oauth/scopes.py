@@ -8,7 +8,8 @@ from functools import lru_cache
 from gateway.errors import InvalidScope
 
 # scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
-_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+"""One scope."""
 
 
 def parse_scope(value: str) -> frozenset[str]:
@@ -22,7 +23,7 @@ def parse_scope(value: str) -> frozenset[str]:
         InvalidScope: If a token is empty or has a character outside the RFC's grammar.
     """
     tokens = value.split(" ")
-    if not all(_TOKEN.fullmatch(token) for token in tokens):
+    if not all(SCOPE_TOKEN.fullmatch(token) for token in tokens):
         raise InvalidScope("The scope has characters that are not allowed")
     return frozenset(tokens)
 

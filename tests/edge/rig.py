@@ -25,6 +25,7 @@ from gateway.edge.listener import Edge
 from gateway.errors import GatewayError, InvalidToken
 from gateway.guard.limits import LimitStore
 from gateway.guard.verdict import Verdict
+from gateway.issuers.building import Installed
 from gateway.oauth.records import AccessToken
 from gateway.oauth.tokens import AccessRef, digest_access, mint_access
 from gateway.routing import Router
@@ -414,6 +415,10 @@ class Rig:
         self.log = log
         self.faults: list[dict[str, Any]] = []
         self.edge: Edge
+        self.installed: Installed | None = None
+        """Other authorization servers, as configured."""
+        self.pause = 10.0
+        """Seconds between two fetches of their keys."""
         self.port = 0
         self.tls: Callable[[], ssl.SSLContext] | None = None
         """What the edge speaks TLS with."""
@@ -434,9 +439,13 @@ class Rig:
             "routes": DEFAULT_ROUTES if routes is None else routes, **config,
         })  # fmt: skip
         self.access_log = AccessLog(self.log.fileno(), self.registry, readable=False)
+        if self.config.issuers:
+            self.installed = Installed(self.config, self.registry, pause=self.pause)
+            self.installed.start()
         self.edge = Edge(
             self.config, Router(self.config), self.verdicts, self._connect_authority, self.registry, self.access_log,
             self.tls, resolve=resolve, limit_store=limit_store,
+            issuers=self.installed.issuers if self.installed is not None else None,
         )  # fmt: skip
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
@@ -457,6 +466,8 @@ class Rig:
             pools = [pool for group in self.edge.groups.values() for pool in group.pools]
             await self.eventually(lambda: self.edge.connections == 0 and not any(pool.open for pool in pools))
             self.access_log.close()
+        if self.installed is not None:
+            await self.installed.close()
         await self.origin.stop()
         await self.authority.stop()
 

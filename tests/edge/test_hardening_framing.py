@@ -96,7 +96,11 @@ async def test_s07_extensions_up_to_a_kibibyte_are_dropped(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Content-Length", "Transfer-Encoding", "Host", "Authorization", "X-Client-Id", "X-Token-Subject", "Connection"]
+    "name",
+    [
+        "Content-Length", "Transfer-Encoding", "Host", "Authorization", "X-Client-Id", "X-Token-Subject", "X-Token-Issuer",
+        "Connection",
+    ],
 )
 async def test_s08_a_trailer_is_no_header_of_this_or_the_next_request(rig: Rig, name: str) -> None:
     """S08: and the limit is one answer of 400 (test_framing has it with its limits)."""

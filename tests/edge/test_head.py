@@ -12,7 +12,7 @@ from gateway.errors import GatewayError
 from tests.edge.other_parsers import aiohttp_reads, llhttp_reads
 from tests.edge.rig import AUTH, Rig, get
 
-IDENTITY = ["X-Client-Id", "X-Client-Scopes", "X-Token-Subject"]
+IDENTITY = ["X-Client-Id", "X-Client-Scopes", "X-Token-Subject", "X-Token-Issuer"]
 SPOOFABLE = [
     "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Uri", "X-Forwarded-Prefix",
     "Forwarded",

@@ -9,7 +9,8 @@ import pytest
 from gateway.config.model import Config
 from gateway.errors import InsufficientScope, InvalidToken, StoreUnavailable, TokenMissing
 from gateway.guard.permit import permit, permit_public, permit_reported, permit_stale
-from gateway.guard.verdict import Verdict
+from gateway.guard.verdict import ForeignVerdict, Verdict
+from gateway.oauth.foreign import Holder
 from gateway.oauth.records import AccessToken
 from gateway.routing import Match, Router
 
@@ -136,3 +137,20 @@ def test_what_was_known_lets_pass_only_where_the_route_says_so() -> None:
         permit_stale(match, a_verdict("a", deadline=NOW), NOW)
     with pytest.raises(TokenMissing):
         permit_stale(a_match(scopes=["a"]), a_verdict("a"), NOW)
+
+
+def test_a_verdict_is_good_only_on_routes_that_trust_its_issuer() -> None:
+    """Whoever found it: the one place that lets requests pass looks."""
+    known = {"issuers": {"idp": {"issuer": "https://idp.example", "audience": ["api"]}}}
+    foreign = ForeignVerdict("idp", "https://idp.example", Holder("app", "", frozenset(), NOW + 1), NOW + 1, NOW + 1)
+    for issuers, theirs, ours in ((["own"], False, True), (["own", "idp"], True, True), (["idp"], True, False)):
+        match = Router(Config.model_validate({
+            "upstreams": {"a": {"targets": ["http://127.0.0.1:1"]}}, **known,
+            "routes": [{"path": "/x", "upstream": "a", "issuers": issuers}],
+        })).match("gw", "GET", "/x")  # fmt: skip
+        for verdict, passes in ((foreign, theirs), (a_verdict(), ours)):
+            if passes:
+                assert permit(match, verdict, NOW).client_id == verdict.client_id
+            else:
+                with pytest.raises(InvalidToken):
+                    permit(match, verdict, NOW)

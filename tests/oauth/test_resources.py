@@ -25,10 +25,10 @@ def test_rfc9728_3_1_the_well_known_part_goes_before_the_resources_path(
 
 def test_rfc9728_3_2_empty_arrays_are_left_out() -> None:
     """And the identifier is repeated letter by letter (3.3)."""
-    document = metadata("https://api.example.com/v1/orders/", ISSUER, ())
+    document = metadata("https://api.example.com/v1/orders/", [ISSUER], ())
     assert document == {
         "resource": "https://api.example.com/v1/orders/",
         "authorization_servers": [ISSUER],
         "bearer_methods_supported": ["header"],
     }
-    assert metadata("https://a.example", ISSUER, {"b", "a"})["scopes_supported"] == ["a", "b"]
+    assert metadata("https://a.example", [ISSUER], {"b", "a"})["scopes_supported"] == ["a", "b"]

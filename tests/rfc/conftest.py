@@ -35,6 +35,7 @@ def gateway(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             "default_scopes": ["read"],
             "access_token_ttl": "1h",
         },
+        "issuers": {"idp": {"issuer": "http://127.0.0.1:9", "audience": ["api"]}},
         "upstreams": {"legacy": {"targets": [f"http://127.0.0.1:{origin.port}"]}},
         "routes": [
             {"path": "/v1/resource", "upstream": "legacy"},
@@ -43,6 +44,8 @@ def gateway(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             {"path": "/public/", "upstream": "legacy", "public": True},
             {"path": "/v1/hosted", "upstream": "legacy", "hosts": ["One.example", "two.example"], "scopes": ["read"]},
             {"path": "/v1/hosted", "upstream": "legacy", "hosts": ["three.example"], "scopes": {"GET": ["write"]}},
+            {"path": "/v1/both", "upstream": "legacy", "issuers": ["own", "idp"]},
+            {"path": "/v1/theirs", "upstream": "legacy", "issuers": ["idp"]},
         ],
     }
     with Gateway(tmp_path_factory.mktemp("gateway"), config).running() as gateway:

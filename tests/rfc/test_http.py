@@ -126,7 +126,7 @@ def test_rfc6455_4_a_handshake_is_an_ordinary_request_where_the_route_has_no_str
 
 
 @pytest.mark.parametrize("header", [
-    "X-Client-Id", "x_client_id", "X-CLIENT-SCOPES", "X-Token-Subject", "X-Gateway-Peer", "X-Real-IP",
+    "X-Client-Id", "x_client_id", "X-CLIENT-SCOPES", "X-Token-Subject", "X-Token-Issuer", "X-Gateway-Peer", "X-Real-IP",
 ])  # fmt: skip
 def test_rfc9700_4_13_a_client_cannot_say_what_the_gateway_says(
     gateway: Gateway, origin: Origin, client: dict[str, str], pair: dict[str, Any], header: str

@@ -58,7 +58,7 @@ def test_3_1_the_origin_alone_is_a_resource_too(gateway: Gateway) -> None:
     """A client that knows no path finds the authorization server, and every scope that is asked for somewhere."""
     document = httpx.get(gateway.url + WELL_KNOWN).json()
     assert document == {
-        "resource": gateway.url, "authorization_servers": [gateway.url], "bearer_methods_supported": ["header"],
+        "resource": gateway.url, "authorization_servers": [gateway.url, "http://127.0.0.1:9"], "bearer_methods_supported": ["header"],
         "scopes_supported": ["read", "write"],
     }  # fmt: skip
 
@@ -107,3 +107,14 @@ def test_3_2_nothing_is_empty(gateway: Gateway) -> None:
 def test_3_3_the_resource_is_what_its_url_was_built_from(gateway: Gateway) -> None:
     for path in ("", "/v1/resource", "/v1/read/", "/v1/write/"):
         assert httpx.get(f"{gateway.url}{WELL_KNOWN}{path}").json()["resource"] == gateway.url + path
+
+
+@pytest.mark.parametrize(("path", "own", "theirs"), [
+    ("", True, True), ("/v1/resource", True, False), ("/v1/both", True, True), ("/v1/theirs", False, True),
+])  # fmt: skip
+def test_2_a_document_names_the_servers_whose_tokens_are_good_there(
+    gateway: Gateway, path: str, *, own: bool, theirs: bool
+) -> None:
+    """The whole of a host: all that some route of it takes."""
+    servers = httpx.get(f"{gateway.url}{WELL_KNOWN}{path}").json()["authorization_servers"]
+    assert servers == [gateway.url] * own + ["http://127.0.0.1:9"] * theirs

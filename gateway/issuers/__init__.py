@@ -1,0 +1,1 @@
+"""Other authorization servers, asked over HTTP."""
