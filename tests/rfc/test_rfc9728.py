@@ -58,8 +58,8 @@ def test_3_1_the_origin_alone_is_a_resource_too(gateway: Gateway) -> None:
     """A client that knows no path finds the authorization server, and every scope that is asked for somewhere."""
     document = httpx.get(gateway.url + WELL_KNOWN).json()
     assert document == {
-        "resource": gateway.url, "authorization_servers": [gateway.url, "http://127.0.0.1:9"], "bearer_methods_supported": ["header"],
-        "scopes_supported": ["read", "write"],
+        "resource": gateway.url, "authorization_servers": [gateway.url, "http://127.0.0.1:9"],
+        "bearer_methods_supported": ["header"], "scopes_supported": ["read", "write"],
     }  # fmt: skip
 
 
