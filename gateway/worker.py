@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,15 @@ from aiohttp import web
 from gateway.accept.turns import Turn
 from gateway.authority.application import RUNNER_OPTIONS, Pages, build
 from gateway.authority.hasher import Hasher
+from gateway.authority.identity_assertions import IdentityAssertions
 from gateway.authority.pipe import join
 from gateway.authority.short import ShortCuts
+from gateway.authority.signing import SigningKeys
 from gateway.config.model import Config
 from gateway.edge.listener import Edge
 from gateway.errors import StoreUnavailable
 from gateway.guard.verdicts import Verdicts
-from gateway.oauth.ports import SessionStore
+from gateway.oauth.ports import SessionStore, SigningKeyStore, TokenStore
 from gateway.ops import descriptors, memory
 from gateway.ops.certificates import Certificates
 from gateway.ops.channel import WorkerEnd
@@ -99,6 +102,7 @@ class Worker:
         self._edge = Edge(
             config, Router(config), verdicts, self._connect_authority, registry, self._access_log, tls,
             limit_store=self._limits, issuers=None if self._issuers is None else self._issuers.issuers,
+            assertions=_assertions(config, signing_keys, tokens),
         )  # fmt: skip
         self._findings = RedisFindings(self._wire, store.prefix)
         self._flushing: asyncio.Task[None] | None = None
@@ -204,6 +208,18 @@ def _issuers(config: Config, registry: Registry) -> Installed | None:
     from gateway.issuers.building import Installed
 
     return Installed(config, registry)
+
+
+def _assertions(config: Config, keys: SigningKeyStore, tokens: TokenStore) -> IdentityAssertions | None:
+    """Who signs for upstreams who calls, where a route wants that; the ring of keys is the one of JWT access tokens."""
+    if not any(route.identity is not None and route.identity.assertion is not None for route in config.routes):
+        return None
+    clock = asyncio.get_running_loop().time
+    signing = SigningKeys(
+        keys, _secrets(config), life_ms=config.oauth.signing_key_life // timedelta(milliseconds=1), now=tokens.now_ms,
+        clock=clock, entropy=os.urandom,
+    )  # fmt: skip
+    return IdentityAssertions(signing, config.oauth.issuer, clock=clock, entropy=os.urandom)
 
 
 def _secrets(config: Config) -> list[bytes]:

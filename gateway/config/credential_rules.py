@@ -11,10 +11,12 @@ from gateway.config.address import is_host, is_loopback
 from gateway.config.certificates import Unusable, load_authorities
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
-from gateway.config.model import Credential, Route
+from gateway.config.model import Credential, Route, RouteIdentity
+from gateway.config.oauth_rules import issuer_fault
 from gateway.config.overrides import suggest
 from gateway.config.reach import shown_names
-from gateway.header_names import bars_credential, bars_identity, folded
+from gateway.header_names import IDENTITY, bars_credential, bars_identity, folded
+from gateway.oauth.resources import resource
 from gateway.oauth.tokens import is_client_id
 
 LONGEST_WAIT = timedelta(seconds=8)
@@ -90,6 +92,7 @@ def _places(route: Route) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def clients(draft: Draft) -> Iterator[Fault]:
     """``by_client`` names clients, where there are any to be known."""
+    issuers = draft.names("issuers")
     for number, route in draft.whole_routes:
         if route.credential is None or not route.credential.by_client:
             continue
@@ -100,8 +103,10 @@ def clients(draft: Draft) -> Iterator[Fault]:
             message = "report lets requests without a token through, which have no client: add a default, or enforce: always"
             yield draft.fault(message, *place)
         for client in route.credential.by_client:
-            if not is_client_id(client) and client.partition(":")[0] not in draft.config.issuers:
-                yield draft.fault("this is no client_id: those begin with gwc_", *place, client, key=True)
+            name, colon, _ = client.partition(":")
+            if not (is_client_id(client) or (colon and name in issuers)):
+                message = "this is no client_id: those begin with gwc_, or with the name of one of issuers and a colon"
+                yield draft.fault(message, *place, client, key=True)
 
 
 def shown(draft: Draft) -> Iterator[Fault]:
@@ -133,16 +138,51 @@ def told(draft: Draft) -> Iterator[Fault]:
         credentials = (draft.config.credentials.get(name) for name in shown_names(route))
         known = {header_of(credential): "the credential" for credential in credentials if credential is not None}
         told_in: dict[str, str] = {}
-        for name in route.identity.headers or ():
-            place = ("routes", number, "identity", "headers", name)
+        for name, place, is_key in _told_in(route.identity):
             if why := bars_identity(name):
-                yield draft.fault(f"nobody can be told of here: {why}", *place, key=True)
+                yield draft.fault(f"nobody can be told of here: {why}", "routes", number, "identity", *place, key=is_key)
             elif folded(name) in known:
-                yield draft.fault(f"{known[folded(name)]} stands in this header: take another", *place, key=True)
+                message = f"{known[folded(name)]} stands in this header: take another"
+                yield draft.fault(message, "routes", number, "identity", *place, key=is_key)
             elif folded(name) in told_in:
-                yield draft.fault(f"back ends take it for {told_in[folded(name)]}: take another name", *place, key=True)
+                message = f"back ends take it for {told_in[folded(name)]}: take another name"
+                yield draft.fault(message, "routes", number, "identity", *place, key=is_key)
             told_in[folded(name)] = name
-        yield from _edited(draft, number, route, dict.fromkeys(told_in, "identity.headers"))
+        yield from _edited(draft, number, route, dict.fromkeys(told_in, "identity"))
+
+
+def _told_in(identity: RouteIdentity) -> Iterator[tuple[str, tuple[str, ...], bool]]:
+    """Each header with the path to it below ``identity``, and whether it is a key there."""
+    yield from ((name, ("headers", name), True) for name in identity.headers or ())
+    if identity.assertion is not None:
+        yield identity.assertion.header, ("assertion", "header"), False
+
+
+def assertions(draft: Draft) -> Iterator[Fault]:
+    """An assertion can be signed, is for nobody but its upstream, and stands beside nothing that says the contrary."""
+    config = draft.config
+    ours: set[str] | None = None
+    for number, route in draft.whole_routes:
+        if route.identity is None or route.identity.assertion is None:
+            continue
+        ours = _resources(draft) if ours is None else ours
+        assertion, place = route.identity.assertion, ("routes", number, "identity", "assertion")
+        if config.secrets is None and not config.store.url.startswith("embedded:"):
+            message = "it is signed with a key that is kept sealed in the store: set secrets.current, the same in every instance"
+            yield draft.fault(message, *place)
+        if assertion.audience.removesuffix("/") in ours:
+            yield draft.fault("access tokens are for this: name what the upstream calls itself", *place, "audience")
+        if folded(assertion.header).encode("ascii") in IDENTITY:
+            yield draft.fault("this header holds a name, and no JWT: take another", *place, "header")
+
+
+def _resources(draft: Draft) -> set[str]:
+    """What access tokens may be for (RFC 8707), and the issuer."""
+    issuer = draft.config.oauth.issuer
+    if issuer_fault(issuer):
+        return {issuer}
+    places = ((place, host) for _, route in draft.whole_routes for host in route.hosts or ("",) for place in (route.path, "/"))
+    return {issuer, *(resource(issuer, place, host.lower()) for place, host in places)}
 
 
 def _edited(draft: Draft, number: int, route: Route, taken: dict[str, str]) -> Iterator[Fault]:

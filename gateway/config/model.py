@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 from gateway.config.limits import BY_PATTERN, QUOTA_PATTERN, RATE_PATTERN, check_quota, check_rate
 from gateway.config.values import (
     AS_WHOLE,
+    AUDIENCE_PATTERN,
     CHECK_PATH_PATTERN,
     CLIENT_ID_PATTERN,
     HASH_ON_PATTERN,
@@ -469,7 +470,20 @@ def _credential_section(value: Any) -> Any:
     return {"default": value} if isinstance(value, str) else value
 
 
-Claim = Literal["client_id", "scope", "subject", "sub"]
+Claim = Literal["client_id", "scope", "subject", "sub", "issuer"]
+
+
+class IdentityAssertion(Section):
+    """
+    A JWT that says who calls, signed (ES256) with the keys that ``{prefix}/oauth/jwks.json`` publishes, so that the upstream
+    need not trust its network: ``iss`` is oauth.issuer, ``sub``, ``client_id``, ``scope``, ``iat``, ``exp`` 60s later, ``jti``.
+    The same one is shown for up to 30s.  Without an embedded store it needs ``secrets``.
+    """
+
+    audience: Annotated[str, Field(pattern=AUDIENCE_PATTERN, max_length=1024)]
+    """Its ``aud``: what the upstream calls itself, like https://legacy.internal; for each upstream another one."""
+    header: HeaderName = "X-Identity-Assertion"
+    """The header that it stands in.  No client gets it past the gateway, on no route to the same targets."""
 
 
 class RouteIdentity(Section):
@@ -479,9 +493,16 @@ class RouteIdentity(Section):
     """
     Header: what it tells, in place of X-Client-Id, X-Client-Scopes and X-Token-Subject.  ``client_id``; ``scope``, the token's
     scopes between single spaces; ``subject``, the account that the client acts for, and no line where it acts for itself;
-    ``sub``, that account, or else the client_id.  ``{}`` tells nothing.  No client gets these names past the gateway, on no
-    route to the same targets.
+    ``sub``, that account, or else the client_id; ``issuer``, whose token it is, and no line where it is the gateway's own.
+    ``{}`` tells nothing.  No client gets these names past the gateway, on no route to the same targets.
     """
+    assertion: IdentityAssertion | None = None
+    """The same as a signed JWT, beside the headers; a request that has no token has none."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The headers that tell who calls, beside the usual ones."""
+        return (*(self.headers or ()), *([self.assertion.header] if self.assertion is not None else []))
 
 OWN = "own"
 """What ``issuers`` of a route calls the gateway itself."""

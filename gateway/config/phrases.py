@@ -25,6 +25,7 @@ _PATTERNS = {
     limits.BY_PATTERN: "write client, credential, address, route or header:NAME, like header:X-Tenant",
     values.CHECK_PATH_PATTERN: "write a path with an optional query, like /healthz; percent-encode what is not plain",
     values.BASIC_USERNAME_PATTERN: "write a name without colon and without control characters (RFC 7617 section 2)",
+    values.AUDIENCE_PATTERN: "write a URI like https://legacy.internal, or another name without spaces",
     values.CLIENT_ID_PATTERN: "write printable ASCII (RFC 6749 appendix A.1)",
     values.NAME_PATTERN: "write letters, digits, dots, dashes and underscores only",
 }

@@ -80,7 +80,7 @@ def believed(route: Route, config: Config) -> frozenset[str]:
         name
         for other in config.routes if other.identity is not None
         if other.upstream == route.upstream or not targets.isdisjoint(_targets(other, config.upstreams))
-        for name in other.identity.headers or ()
+        for name in other.identity.names
     }  # fmt: skip
     for shown in (config.credentials.get(name) for name in shown_names(route)):
         if shown is not None and shown.header is not None and shown.header.name.lower() != "authorization":

@@ -71,6 +71,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (credential_rules.clients, ("routes", "issuers")),
     (credential_rules.shown, ("routes", "credentials")),
     (credential_rules.told, ("routes", "credentials")),
+    (credential_rules.assertions, ("routes", "oauth.issuer", "secrets", "store.url")),
     (rewrite_rules.reach, ("routes", "upstreams")),
     (rewrite_rules.preserved_hosts, ("routes", "upstreams")),
     (route_rules.scopes_declared, ("routes", "oauth.scopes", "oauth.default_scopes")),

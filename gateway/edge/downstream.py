@@ -480,7 +480,7 @@ class Downstream(asyncio.Protocol):
         if lines is None:
             self._state = _DECIDING
             self.deadline = now + DECISION_TIMEOUT
-            introduction.wait(granted, partial(self._introduced, granted))
+            introduction.wait(granted, now, partial(self._introduced, granted))
         return lines
 
     def _introduced(self, granted: Permit, refused: GatewayError | None) -> None:

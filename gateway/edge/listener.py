@@ -42,6 +42,7 @@ from gateway.upstreams.building import group_of, single
 from gateway.upstreams.connecting import look_up
 from gateway.upstreams.group import Group
 from gateway.upstreams.introducing import introductions
+from gateway.upstreams.introduction import Assertions
 from gateway.upstreams.pins import Pins
 from gateway.upstreams.pool import Pool
 from gateway.upstreams.ports import Connect, Resolve
@@ -112,6 +113,7 @@ class Edge:
         self, config: Config, router: Router, verdicts: Verdicts, connect_authority: Connect, registry: Registry,
         access_log: AccessLog, tls: Callable[[], SSLContext] | None = None, *, resolve: Resolve = look_up,
         limit_store: LimitStore | None = None, issuers: Issuers | None = None,
+        assertions: Assertions | None = None,
     ) -> None:  # fmt: skip
         self.loop: asyncio.AbstractEventLoop
         self.router = router
@@ -130,7 +132,7 @@ class Edge:
         self.date_line = b""
         """The whole of it, for answers of upstreams that have none (RFC 9110 section 6.6.1)."""
         self.token_endpoint = f"{config.oauth.issuer.rstrip('/')}{config.oauth.prefix}/oauth/token"
-        self.introductions = introductions(config, router.routes, registry)
+        self.introductions = introductions(config, router.routes, registry, assertions)
         self._pins = Pins()
         binding = {route.upstream for route in router.routes if route.forward_authorization}
         self.groups: dict[str, Group] = {

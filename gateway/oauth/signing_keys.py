@@ -57,19 +57,19 @@ Ring = tuple[SigningKey, ...]
 class Signer:
     """A private key, opened."""
 
-    __slots__ = ("_header", "_key", "kid")
+    __slots__ = ("_key", "kid")
 
     def __init__(self, kid: str, key: Any) -> None:
         """``key`` is joserfc's."""
         self.kid = kid
         self._key = key
-        self._header = {"alg": ALGORITHM, "typ": TYPE, "kid": kid}
 
-    def sign(self, claims: bytes) -> str:
-        """The compact JWS of a JSON object."""
+    def sign(self, claims: bytes, typ: str = TYPE) -> str:
+        """The compact JWS of a JSON object; ``typ`` says what it is, an access token unless said otherwise."""
         from joserfc import jws
 
-        return jws.serialize_compact(self._header, claims, self._key, algorithms=[ALGORITHM])
+        header = {"alg": ALGORITHM, "typ": typ, "kid": self.kid}
+        return jws.serialize_compact(header, claims, self._key, algorithms=[ALGORITHM])
 
 
 def make_key(secret: bytes, entropy: bytes, now_ms: int, longest_ms: int) -> SigningKey:

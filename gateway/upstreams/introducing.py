@@ -9,17 +9,19 @@ from gateway.config.model import Config, Credential
 from gateway.config.reach import shown_names
 from gateway.routing import Route
 from gateway.telemetry.metrics import Registry
-from gateway.upstreams.introduction import Introduction, Shown
+from gateway.upstreams.introduction import Assertions, Introduction, Shown
 from gateway.upstreams.token_endpoint import TokenEndpoint
 from gateway.upstreams.token_source import TokenSource
 
 
-def introductions(config: Config, routes: Iterable[Route], registry: Registry) -> dict[Route, Introduction]:
+def introductions(
+    config: Config, routes: Iterable[Route], registry: Registry, assertions: Assertions | None = None
+) -> dict[Route, Introduction]:
     """Those of all routes that have one; ``routes`` are those of the configuration, in its order."""
     used = {name for section in config.routes for name in shown_names(section)}
     credentials = {name: _shown(name, config.credentials[name], registry) for name in sorted(used)}
     return {
-        route: Introduction(section, credentials)
+        route: Introduction(section, credentials, assertions)
         for route, section in zip(routes, config.routes, strict=True) if route.introduces
     }  # fmt: skip
 

@@ -14,11 +14,13 @@ from gateway.config.model import Route as RouteSection
 from gateway.errors import GatewayError, NoUpstreamCredential
 from gateway.guard.permit import Permit
 
-MAX_KNOWN = 4_096
+MAX_KNOWN = 10_000
 """Callers of a route whose lines are remembered."""
 
 _FOR_EVER = float("inf")
-_CLAIMS = {"client_id": b"X-Client-Id", "scope": b"X-Client-Scopes", "subject": b"X-Token-Subject"}
+_CLAIMS = {
+    "client_id": b"X-Client-Id", "scope": b"X-Client-Scopes", "subject": b"X-Token-Subject", "issuer": b"X-Token-Issuer",
+}  # fmt: skip
 
 Done = Callable[[GatewayError | None], None]
 """Told once when what was waited for is there, or why it is not."""
@@ -43,6 +45,19 @@ class Source(Protocol):
         """Give up what is under way."""
 
 
+class Assertions(Protocol):
+    """Who can sign who calls; `gateway.authority.identity_assertions` does."""
+
+    def write(self, audience: str, claims: Mapping[str, bytes], now: float) -> tuple[bytes, float]:
+        """A JWT and until when it may be shown; empty: `wait`.  Raises a GatewayError when none is to be had."""
+
+    def wait(self, done: Done) -> None:
+        """Have what is missing fetched; ``done`` is called later, once."""
+
+    def close(self) -> None:
+        """Give up what is under way."""
+
+
 Shown = bytes | Source
 """A credential: its header line, or where that comes from."""
 
@@ -50,10 +65,12 @@ Shown = bytes | Source
 class Introduction:
     """What the requests of one route say beside the client's own lines."""
 
-    __slots__ = ("_by_client", "_default", "_headers", "_known", "_shows", "_sources")
+    __slots__ = ("_assertions", "_asserts", "_by_client", "_default", "_headers", "_known", "_shows", "_sources")
 
-    def __init__(self, section: RouteSection, credentials: Mapping[str, Shown]) -> None:
-        """``credentials`` are those that the routes show, by name."""
+    def __init__(
+        self, section: RouteSection, credentials: Mapping[str, Shown], assertions: Assertions | None = None
+    ) -> None:
+        """``credentials`` are those that the routes show, by name; ``assertions`` are needed where a route asserts."""
         credential = section.credential
         self._shows = credential is not None
         self._default = credentials[credential.default] if credential is not None and credential.default else None
@@ -65,6 +82,10 @@ class Introduction:
             source.watchers.append(self._forget)
         headers = section.identity.headers if section.identity is not None else None
         self._headers = None if headers is None else [(f"{name}: ".encode("ascii"), claim) for name, claim in headers.items()]
+        asserted = section.identity.assertion if section.identity is not None else None
+        self._asserts = None if asserted is None else (asserted.header.encode("ascii"), asserted.audience)
+        assert asserted is None or assertions is not None, "somebody has to sign"
+        self._assertions = assertions
         self._known: dict[bytes, tuple[float, bytes]] = {}
 
     def lines(self, granted: Permit, now: float) -> bytes | None:
@@ -81,27 +102,35 @@ class Introduction:
         Raises:
             NoUpstreamCredential: There is none for this client.
             UpstreamCredentialFailed, UpstreamCredentialTimeout: It could not be fetched just now.
+            StoreUnavailable: There is no key to sign with.
         """
         # Whatever tells one caller from another stands in its identity: a key that has its hash already.
         known = self._known.get(granted.identity)
         if known is not None and now < known[0]:
             return known[1]
-        line, until = self._show(granted.client_id, now)
-        if line is None:
+        credential, until = self._show(granted.client_id, now)
+        if credential is None:
             return None
+        assertion, its_until = self._assert(granted.identity, now)
+        if assertion is None:
+            return None
+        until = min(until, its_until)
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        lines = self._tell(granted.identity) + line
+        lines = self._tell(granted.identity) + assertion + credential
         if known is not None and known[1] == lines:
             lines = known[1]
         self._known[granted.identity] = (until, lines)
         return lines
 
-    def wait(self, granted: Permit, done: Done) -> None:
-        """Have what is missing for this caller fetched; ``done`` is called later, once."""
-        source = self._of(granted.client_id)
-        assert not isinstance(source, bytes), "a line that stands is never waited for"
-        source.wait(done)
+    def wait(self, granted: Permit, now: float, done: Done) -> None:
+        """Have the first thing that is missing for this caller fetched; ``done`` is called later, once."""
+        source = self._of(granted.client_id) if self._shows else b""
+        if not isinstance(source, bytes) and not source.line(now)[0]:
+            source.wait(done)
+        else:
+            assert self._assertions is not None, "nothing else is waited for"
+            self._assertions.wait(done)
 
     def refused(self, head: bytes, now: float) -> None:
         """The upstream said 401 to a request with this head: a token that was in it is not shown again."""
@@ -112,6 +141,8 @@ class Introduction:
         """Give up what is under way."""
         for source in self._sources:
             source.close()
+        if self._assertions is not None:
+            self._assertions.close()
 
     def _forget(self) -> None:
         self._known.clear()
@@ -121,6 +152,14 @@ class Introduction:
             return identity
         claims = claims_of(identity)
         return b"".join(b"%b%b\r\n" % (name, claims[claim]) for name, claim in self._headers if claim in claims)
+
+    def _assert(self, identity: bytes, now: float) -> tuple[bytes | None, float]:
+        """The line of the assertion and until when; None while it can't be signed yet."""
+        if self._asserts is None or not identity or self._assertions is None:
+            return b"", _FOR_EVER
+        header, audience = self._asserts
+        token, until = self._assertions.write(audience, claims_of(identity), now)
+        return b"%b: %b\r\n" % (header, token) if token else None, until
 
     def _show(self, client_id: str, now: float) -> tuple[bytes | None, float]:
         """The line of the credential and until when; None while it has to be fetched."""

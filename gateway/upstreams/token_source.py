@@ -11,6 +11,7 @@ from gateway.oauth.client_credentials import Granted, NoToken
 from gateway.telemetry.metrics import Registry
 from gateway.upstreams.introduction import Done
 from gateway.upstreams.keeping import Keeping
+from gateway.upstreams.single_flight import SingleFlight
 
 _log = logging.getLogger("gateway.upstreams")
 
@@ -29,8 +30,7 @@ class TokenSource:
         self._timeout = timeout
         self._registry = registry
         self._keeping = Keeping()
-        self._waiting: list[Done] = []
-        self._task: asyncio.Task[None] | None = None
+        self._flight = SingleFlight(self._run)
         self.watchers: list[Callable[[], None]] = []
         """Called when lines that were given before are no longer to be shown."""
 
@@ -45,7 +45,7 @@ class TokenSource:
         line = keeping.find(now)
         if line:
             if keeping.is_due(now):
-                self._begin()
+                self._flight.begin()
             return line, max(now, keeping.renew_at)
         refusal = keeping.refusal(now)
         if refusal is not None:
@@ -54,8 +54,7 @@ class TokenSource:
 
     def wait(self, done: Done) -> None:
         """Have it fetched; ``done`` is called once, and later."""
-        self._waiting.append(done)
-        self._begin()
+        self._flight.begin(done)
 
     def refused(self, head: bytes, now: float) -> None:
         """The upstream said 401 to a request with this head: later ones show a new token."""
@@ -65,36 +64,25 @@ class TokenSource:
 
     def close(self) -> None:
         """Give up what is under way."""
-        if self._task is not None:
-            self._task.cancel()
+        self._flight.close()
 
-    def _begin(self) -> None:
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
-
-    async def _run(self) -> None:
+    async def _run(self) -> GatewayError | None:
         loop = asyncio.get_running_loop()
         asked = loop.time()
-        error: GatewayError | None = UpstreamCredentialFailed(reason="stopped")
         try:
             async with asyncio.timeout(self._timeout):
                 granted = await self._fetch()
-            self._keeping.got(granted, asked)
-            error = None
-            self._count("granted")
-            self._changed()
         except TimeoutError:
-            error = self._failed(UpstreamCredentialTimeout, "no answer in time", loop.time())
+            return self._failed(UpstreamCredentialTimeout, "no answer in time", loop.time())
         except NoToken as refused:
-            error = self._failed(UpstreamCredentialFailed, str(refused), loop.time())
+            return self._failed(UpstreamCredentialFailed, str(refused), loop.time())
         except Exception as failed:
             # Whatever it was, it is not tried again at once.  The kind alone: texts of errors quote what was sent or received.
-            error = self._failed(UpstreamCredentialFailed, type(failed).__name__, loop.time())
-        finally:
-            self._task = None
-            waiting, self._waiting = self._waiting, []
-            for done in waiting:
-                loop.call_soon(done, error)
+            return self._failed(UpstreamCredentialFailed, type(failed).__name__, loop.time())
+        self._keeping.got(granted, asked)
+        self._count("granted")
+        self._changed()
+        return None
 
     def _failed(self, kind: type[UpstreamCredentialFailed], reason: str, now: float) -> GatewayError:
         reason = f"credential {self._name}: {reason}"

@@ -15,6 +15,7 @@ from tests.config.writing import faults, loaded, warnings
 CLIENT = "gwc_abc" + "a" * 22
 WHO = "client_id: i, client_secret: s"
 KNOWN = "credentials: {k: {header: {name: X-Api-Key, value: v}}, b: {basic: {username: u, password: p}}, a: {header: {name: authorization, value: Key v}}}\n"
+KNOWN += "issuers: {corp: {issuer: https://idp.example, audience: [api]}}\n"
 
 
 def test_the_client_of_these_tests_is_one() -> None:
@@ -87,6 +88,8 @@ def test_a_credential_can_be_sent_as_it_is_written(tmp_path: Path, written: str,
         ("credential: §{}", "credential: name a credential"),
         ("credential: §nope", "credential.default: no such credential; known are k, b, a"),
         (f"credential: {{by_client: {{{CLIENT}: §kk}}}}", f"credential.by_client.{CLIENT}: no such credential; did you mean \"k\"?"),
+        ("credential: {by_client: {'corp:anybody': k}}", ""),
+        ("credential: {by_client: {§'nocorp:anybody': k}}", "credential.by_client.nocorp:anybody: this is no client_id"),
         ("credential: {by_client: {§someone: k}}", "credential.by_client.someone: this is no client_id"),
         (f"credential: {{by_client: §{{{CLIENT}: k}}}}, public: true", "credential.by_client: a public route knows no client"),
         (f"credential: {{by_client: §{{{CLIENT}: k}}}}, enforce: report", "credential.by_client: report lets requests without a token through"),
@@ -100,14 +103,25 @@ def test_a_credential_can_be_sent_as_it_is_written(tmp_path: Path, written: str,
         ("identity: {}", ""),
         ("identity: {headers: {}}", ""),
         ("identity: {headers: {X-User: sub, X-Client-Id: client_id, X-Roles: scope, X-Account: subject}}", ""),
-        ("identity: {headers: {X-User: §name}}", "identity.headers.X-User: write one of client_id, scope, subject, sub"),
+        ("identity: {headers: {X-User: §name}}", "identity.headers.X-User: write one of client_id, scope, subject, sub, issuer"),
         ("identity: {headers: {§Authorization: sub}}", "identity.headers.Authorization: nobody can be told of here: back ends take it"),
         ("identity: {headers: {§Cookie: sub}}", "identity.headers.Cookie: nobody can be told of here: back ends take it"),
         ("identity: {headers: {§X-Forwarded-User: sub}}", "identity.headers.X-Forwarded-User: nobody can be told of here: it says where"),
         ("identity: {headers: {§Host: sub}}", "identity.headers.Host: nobody can be told of here: it says which host"),
         ("identity: {headers: {X-User: sub, §X_USER: scope}}", "identity.headers.X_USER: back ends take it for X-User"),
         ("identity: {headers: {§X-Api-Key: sub}}, credential: k", "identity.headers.X-Api-Key: the credential stands in this header"),
-        ("identity: {headers: {X-User: sub}}, request_headers: {set: {§X-User: v}}", "request_headers.set.X-User: identity.headers sets"),
+        ("identity: {headers: {X-User: sub}}, request_headers: {set: {§X-User: v}}", "request_headers.set.X-User: identity sets"),
+        ("identity: {assertion: {audience: 'https://legacy.internal'}}", ""),
+        ("identity: {headers: {}, assertion: {audience: legacy, header: X-Who}}", ""),
+        ("identity: {assertion: §{}}", 'identity.assertion: "audience" is missing'),
+        ("identity: {assertion: {audience: §'a b'}}", "identity.assertion.audience: write a URI"),
+        ("identity: {assertion: {audience: §'http://127.0.0.1:8080'}}", "identity.assertion.audience: access tokens are for this"),
+        ("identity: {assertion: {audience: §'http://127.0.0.1:8080/a'}}", "identity.assertion.audience: access tokens are for this"),
+        ("identity: {assertion: {audience: §'http://127.0.0.1:8080/v1/resource'}}", "identity.assertion.audience: access tokens are for this"),
+        ("identity: {assertion: {audience: x, header: §Authorization}}", "identity.assertion.header: nobody can be told of here"),
+        ("identity: {assertion: {audience: x, header: §x-client-id}}", "identity.assertion.header: this header holds a name"),
+        ("identity: {headers: {X-A: sub}, assertion: {audience: x, header: §X_A}}", "identity.assertion.header: back ends take it for X-A"),
+        ("identity: {assertion: {audience: x}}, request_headers: {set: {§X-Identity-Assertion: v}}", "request_headers.set.X-Identity-Assertion: identity sets"),
         ("identity: §{headers: {X-User: sub}}, public: true", "identity: a public route knows no caller"),
     ],
 )  # fmt: skip
@@ -143,3 +157,11 @@ def test_secrets_come_from_files_and_the_environment_and_are_shown_nowhere(tmp_p
     (found,) = faults(tmp_path, text, {"PASSWORD": "hidden\r\nX-Client-Id: evil"})
     assert "it holds a control character" in found
     assert "hidden" not in found
+
+
+def test_an_assertion_needs_a_key_that_instances_share(tmp_path: Path) -> None:
+    """As JWT access tokens do; the embedded store has one of its own."""
+    text = config("  - {path: /a, upstream: legacy, identity: {assertion: {audience: x}}}\n")
+    check(tmp_path, text, "")
+    check(tmp_path, text + "store: redis://127.0.0.1\n", "7:56: routes[1].identity.assertion: it is signed with a key")
+    check(tmp_path, text + f"store: redis://127.0.0.1\nsecrets: {{current: {'x' * 32}}}\n", "")

@@ -32,6 +32,7 @@ from gateway.routing import Router
 from gateway.telemetry.accesslog import AccessLog
 from gateway.telemetry.metrics import Registry
 from gateway.upstreams.connecting import look_up
+from gateway.upstreams.introduction import Assertions
 from gateway.upstreams.ports import Resolve
 
 PATIENCE = 5.0
@@ -424,6 +425,8 @@ class Rig:
         """What the edge speaks TLS with."""
         self.client_tls: ssl.SSLContext | None = None
         """What its clients do."""
+        self.assertions: Assertions | None = None
+        """Who signs for upstreams who calls."""
         self._clients: list[Client] = []
 
     async def start(
@@ -444,7 +447,7 @@ class Rig:
             self.installed.start()
         self.edge = Edge(
             self.config, Router(self.config), self.verdicts, self._connect_authority, self.registry, self.access_log,
-            self.tls, resolve=resolve, limit_store=limit_store,
+            self.tls, resolve=resolve, limit_store=limit_store, assertions=self.assertions,
             issuers=self.installed.issuers if self.installed is not None else None,
         )  # fmt: skip
         sock = socket.socket()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 
 from gateway.config.model import Config
+from gateway.errors import GatewayError, StoreUnavailable
 from gateway.oauth.tokens import digest_access
 from gateway.routing import Router
+from gateway.upstreams.introduction import Done
 from tests.edge.frames import agree, hello
 from tests.edge.rig import TOKEN, Client, Origin, Request, Rig, a_token, a_verdict, get, post
 from tests.servers import free_port
@@ -347,3 +349,63 @@ async def test_a_websocket_whose_token_is_a_subprotocol_waits_too(unstarted: Rig
     head = await client.response_head()
     assert (head.first, head.one("sec-websocket-protocol")) == (b"HTTP/1.1 101 Switching Protocols", b"bearer")
     assert rig.origin.connections[0].read_head.all("authorization") == [b"Bearer upstream-1"]
+
+
+# --- assertions -------------------------------------------------------------------------------------------------------
+
+
+class Signing:
+    """Numbers what it signs."""
+
+    def __init__(self) -> None:
+        self.ready = False
+        self.failure: GatewayError | None = None
+        self.written = 0
+
+    def write(self, _audience: str, claims: Mapping[str, bytes], now: float) -> tuple[bytes, float]:
+        if not self.ready:
+            return b"", now
+        self.written += 1
+        return b"%b.%d" % (claims["client_id"], self.written), now + 30
+
+    def wait(self, done: Done) -> None:
+        self.ready = self.failure is None
+        asyncio.get_running_loop().call_soon(done, self.failure)
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+
+async def asserting(rig: Rig, signing: Signing) -> Rig:
+    routes = [
+        {"path": "/signed/", **LOOSE, "identity": {"assertion": {"audience": "https://legacy"}}},
+        {"path": "/beside/", **LOOSE, "public": True},
+    ]  # fmt: skip
+    rig.assertions = signing
+    return await rig.start(routes=routes)
+
+
+async def test_h01_h02_an_assertion_is_ours_alone(unstarted: Rig) -> None:
+    """It waits for the key at first, then stands for each caller; a client's own never arrives, on public routes neither."""
+    signing = Signing()
+    rig = await asserting(unstarted, signing)
+    rig.verdicts.warm[digest_access(a_token(1))] = a_verdict("gwc_other")
+    client = await rig.client()
+    evil = [f"{name}: evil" for name in disguises("X-Identity-Assertion")]
+    for token in (TOKEN, a_token(1), TOKEN, a_token(1)):
+        assert (await client.ask(get("/signed/x", *evil, f"Authorization: Bearer {token.decode()}"))).status == 200
+    assert (await client.ask(get("/beside/x", *evil, auth=True))).status == 200
+    said = [request.all("x-identity-assertion") for request in rig.origin.requests]
+    assert said == [[b"gwc_me.1"], [b"gwc_other.2"], [b"gwc_me.1"], [b"gwc_other.2"], []]
+    assert all(b"evil" not in request.raw for request in rig.origin.requests)
+    assert rig.origin.requests[0].one("x-client-id") == b"gwc_me"
+
+
+async def test_without_a_key_to_sign_with_nothing_is_forwarded(unstarted: Rig) -> None:
+    """503, as for anything that the store is needed for; no request goes on without what its upstream is to be told."""
+    signing = Signing()
+    signing.failure = StoreUnavailable("test")
+    rig = await asserting(unstarted, signing)
+    answer = await (await rig.client()).ask(get("/signed/x", auth=True))
+    assert (answer.status, answer.problem["code"]) == (503, "store_unavailable")
+    assert rig.origin.requests == []

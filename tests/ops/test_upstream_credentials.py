@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.server
+import json
 import os
 import re
 import subprocess
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from joserfc import jwt
+from joserfc.jwk import KeySet
 
 from gateway.oauth.tokens import PATTERN
 from tests.ops.running import Gateway
@@ -32,6 +35,8 @@ routes:
   - {{path: /v1/key, upstream: legacy, credential: key, identity: {{headers: {{X-User: sub}}}}}}
   - {{path: /v1/nobody, upstream: legacy, credential: {{by_client: {{gwc_aaaaaaaaaaaaaaaaaaaaaaaaa: key}}}}}}
   - {{path: /v1/dead, upstream: dead, credential: legacy}}
+  - {{path: /v1/signed, upstream: legacy, identity: {{assertion: {{audience: https://legacy.internal}}}}}}
+secrets: {{current: 'what the store does not have: 32'}}
 """
 
 
@@ -83,21 +88,28 @@ def test_credentials_reach_the_upstream_and_nothing_else(
         gateway.start()
         client = gateway.register()
         bearer = f"Bearer {gateway.token(client)['access_token']}"
-        answers = [gateway.ask("GET", f"/v1/{path}", Authorization=bearer) for path in ("basic", "key", "nobody", "dead")]
+        paths = ("basic", "key", "nobody", "dead", "signed")
+        answers = [gateway.ask("GET", f"/v1/{path}", Authorization=bearer) for path in paths]
+        keys = json.loads(gateway.ask("GET", "/v1/oauth/jwks.json")[1])
+        assertion = _Legacy.seen[-1]["x-identity-assertion"]
+        said.append(gateway.ask("GET", "/v1/signed", Authorization=f"Bearer {assertion}")[1])
         said += [body for _, body in answers]
         said += [gateway.ask("GET", path, admin=True)[1] for path in ("/metrics", "/readyz", "/healthz")]
         said += [" ".join(process.cmdline()) for process in gateway.family()]
         assert gateway.end() == 0
     finally:
         gateway.kill_all()
-    assert [status for status, _ in answers] == [200, 200, 403, 502]
+    assert [status for status, _ in answers] == [200, 200, 403, 502, 200]
     pair = base64.b64encode(f"gateway:{SECRETS['PASSWORD']}".encode()).decode()
-    assert [seen.get("authorization") for seen in _Legacy.seen] == [f"Basic {pair}", None]
-    assert [seen.get("x-api-key") for seen in _Legacy.seen] == [None, SECRETS["KEY"]]
-    assert [seen.get("x-user") for seen in _Legacy.seen] == [None, client["client_id"]]
+    assert [seen.get("authorization") for seen in _Legacy.seen] == [f"Basic {pair}", None, None]
+    assert [seen.get("x-api-key") for seen in _Legacy.seen] == [None, SECRETS["KEY"], None]
+    assert [seen.get("x-user") for seen in _Legacy.seen] == [None, client["client_id"], None]
+    claims = jwt.decode(assertion, KeySet.import_key_set(keys), algorithms=["ES256"]).claims
+    assert (claims["aud"], claims["sub"]) == ("https://legacy.internal", client["client_id"])
+    assert '"code":"invalid_token"' in "".join(said)
     everything = "\n".join([*said, gateway.stdout, gateway.stderr])
     assert '"event":"request"' in everything
-    for secret in (*SECRETS.values(), pair):
+    for secret in (*SECRETS.values(), pair, assertion, "what the store"):
         assert secret not in everything
 
 
