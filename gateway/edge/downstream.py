@@ -430,6 +430,9 @@ class Downstream(asyncio.Protocol):
         target = cast(Target, self._target)
         edge = self.edge
         route = match.route
+        identity = self._introduce(route, granted) if route.introduces else granted.identity
+        if identity is None:
+            return
         if route.limited and self._charge is None and not self._is_within(granted):
             return
         has_body = reader.chunked or bool(reader.content_length)
@@ -438,9 +441,6 @@ class Downstream(asyncio.Protocol):
         ours = edge.own_lines(peer, reader) if route.own else peer.lines(cast(bytes, reader.host), reader.forwarding)
         if reader.underscored and "underscore_headers" not in route.allow:
             edge.note_dropped(request_id, reader.underscored)
-        identity = self._introduce(route, granted) if route.introduces else granted.identity
-        if identity is None:
-            return
         tail = reader.write(route, identity, ours) + request_id.encode("ascii") + b"\r\n\r\n"
         exchange = Exchange(
             self, match, granted, reader.method + b" " + target.forward, tail, request_id, self._started,

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
-from gateway.config.model import Config
+from gateway.config.model import Config, Store
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.oauth.tokens import digest_access
 from gateway.routing import Router
+from gateway.store.limits import RedisLimits
 from gateway.upstreams.introduction import Done
 from tests.edge.frames import agree, hello
 from tests.edge.rig import TOKEN, Client, Origin, Request, Rig, a_token, a_verdict, get, post
-from tests.servers import free_port
+from tests.servers import ValkeyServer, free_port
+from tests.store.stores import a_wire
 
 CREDENTIALS = {
     "key": {"header": {"name": "X-Api-Key", "value": "ours"}},
@@ -409,3 +411,24 @@ async def test_without_a_key_to_sign_with_nothing_is_forwarded(unstarted: Rig) -
     answer = await (await rig.client()).ask(get("/signed/x", auth=True))
     assert (answer.status, answer.problem["code"]) == (503, "store_unavailable")
     assert rig.origin.requests == []
+
+
+# --- beside limits ----------------------------------------------------------------------------------------------------
+
+
+async def test_who_waits_for_a_credential_or_gets_none_uses_no_limit_up(
+    unstarted: Rig, issuer: Issuer, valkey: ValkeyServer
+) -> None:
+    """A request counts once, when it goes on; one that is refused for want of a credential does not."""
+    limit = {"limits": [{"rate": "2/h", "by": "client"}], "upstream": "a"}
+    oauth = {"token_endpoint": f"http://127.0.0.1:{issuer.port}/t", "client_id": "me", "client_secret": "s3cret"}
+    routes = [
+        {"path": "/fails/", **limit, "credential": {"by_client": {"gwc_other": "them"}}},
+        {"path": "/token/", **limit, "credential": "them"},
+    ]  # fmt: skip
+    async with a_wire(Store(url=valkey.unix_url)) as wire:
+        rig = await unstarted.start(routes=routes, credentials={"them": {"oauth": oauth}}, limit_store=RedisLimits(wire, "one"))
+        client = await rig.client()
+        paths = ["/fails/x"] * 3 + ["/token/x"] * 3
+        assert [(await client.ask(get(path, auth=True))).status for path in paths] == [403] * 3 + [200, 200, 429]
+    assert shown(rig) == [b"Bearer upstream-1"] * 2
