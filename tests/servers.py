@@ -81,6 +81,12 @@ class ValkeyServer:
 
     def start(self) -> ValkeyServer:
         """Start it and wait until it answers."""
+        self.launch()
+        wait_for(self._answers)
+        return self
+
+    def launch(self) -> None:
+        """Start it, and wait for nothing."""
         self.socket.unlink(missing_ok=True)
         options = [
             "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket), "--dir", str(self.directory),
@@ -88,8 +94,6 @@ class ValkeyServer:
         ]  # fmt: skip
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen([self._binary, *options], stdout=log, stderr=log, start_new_session=True)
-        wait_for(self._answers)
-        return self
 
     def stop(self) -> None:
         """SIGTERM, and wait for the end."""
@@ -117,9 +121,10 @@ class ValkeyServer:
         """A plain client of redis-py for the test's own use; to be closed with ``aclose()``."""
         return redis.asyncio.Redis(unix_socket_path=str(self.socket), **options)
 
-    def call(self, *command: Any) -> Any:
+    def call(self, *command: Any, password: str | None = None) -> Any:
         """One command, synchronously, on a connection of its own."""
-        with redis.Redis(unix_socket_path=str(self.socket), protocol=2, retry=Retry(NoBackoff(), 0)) as client:
+        retry = Retry(NoBackoff(), 0)
+        with redis.Redis(unix_socket_path=str(self.socket), protocol=2, retry=retry, password=password) as client:
             return client.execute_command(*command)
 
     def remove(self) -> None:

@@ -24,7 +24,7 @@ from tests.store.link_bench import PATIENT, until
 from tests.store.proxy import Proxy, fake_server
 
 TIMEOUT = 0.4
-CALLS = 40_000
+CALLS = 160_000
 DEPTH = 400
 
 
@@ -97,7 +97,7 @@ async def test_a_script_that_the_server_lacks(server: ValkeyServer) -> None:
 
 
 async def test_f03_callers_that_go_away_shift_no_answer(valkey: ValkeyServer) -> None:
-    """CVE-2023-28858: every answer is its caller's own, with one in three cancelled at any moment."""
+    """CVE-2023-28858, counted: of 160,000 calls 100,000 are cancelled at any moment, and every answer is its caller's own."""
     async with valkey.client() as client:
         await client.mset({f"k{number}": number for number in range(1000)})
     dice, right, cancelled = random.Random(28858), 0, 0
@@ -112,14 +112,14 @@ async def test_f03_callers_that_go_away_shift_no_answer(valkey: ValkeyServer) ->
             tasks = [asyncio.ensure_future(ask(dice.randrange(1000))) for _ in range(DEPTH)]
             for _ in range(dice.randrange(4)):
                 await asyncio.sleep(0)
-            for task in dice.sample(tasks, DEPTH // 3):
+            for task in dice.sample(tasks, DEPTH * 2 // 3):
                 task.cancel()
             for answer in await asyncio.gather(*tasks, return_exceptions=True):
                 assert answer is None or isinstance(answer, asyncio.CancelledError), repr(answer)
                 cancelled += answer is not None
         assert await wire.call("ECHO", "last") == b"last"
     assert right + cancelled == CALLS // DEPTH * DEPTH
-    assert cancelled > CALLS // 10
+    assert cancelled >= 100_000
 
 
 # --- a server that is away ---------------------------------------------------------------------------------------------
