@@ -83,7 +83,7 @@ async def measure(
     edge = Edge(config, Router(config), Kept(minted), None, registry, log)  # type: ignore[arg-type]
     edge.loop = asyncio.get_running_loop()
     for limit in edge.limits._all:  # a lease that lasts: what a request costs between two questions to the store
-        _fill(limit.kind, limit.find(CLIENT))
+        _fill(limit.kind, limit.begin(CLIENT))
     down = Downstream(edge)
     down.connection_made(Sink())  # type: ignore[arg-type]
     for pool in edge.groups["legacy"].pools:

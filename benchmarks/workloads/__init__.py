@@ -14,6 +14,7 @@ from benchmarks.workloads import (
     downloads,
     idle,
     latency,
+    limited,
     oauth,
     scopes,
     startup,
@@ -27,6 +28,7 @@ Workload = Callable[[Stage, list[tuple[Peer, Running]], Report], None]
 WORKLOADS: dict[str, Workload] = {
     "authorized": authorized.run,
     "scopes": scopes.run,
+    "limited": limited.run,
     "cold": cold.run,
     "downloads": downloads.run,
     "idle": idle.run,

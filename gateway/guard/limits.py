@@ -104,13 +104,12 @@ class Limit:
             return asker.find_header(self.header) or b""
         return asker.source
 
-    def find(self, subject: Subject) -> Lease[Charge]:
-        """Its lease; a new one when there is none."""
-        lease = self.leases.get(subject)
-        if lease is None:
-            if len(self.leases) >= MOST_LEASES:
-                self._make_room()
-            lease = self.leases[subject] = Lease(self.kind.whole)
+    def begin(self, subject: Subject) -> Lease[Charge]:
+        """A lease of nothing, for a subject that has none."""
+        if len(self.leases) >= MOST_LEASES:
+            self._make_room()
+        lease: Lease[Charge] = Lease(self.kind.whole)
+        self.leases[subject] = lease
         return lease
 
     def key(self, subject: Subject) -> str:
@@ -136,7 +135,7 @@ class Limit:
 class LimitSet:
     """The limits that a request of one route and plan takes, in order."""
 
-    __slots__ = ("counted", "described", "limits", "policy", "slots")
+    __slots__ = ("by_client", "counted", "described", "limits", "only", "policy", "slots")
 
     def __init__(self, limits: Iterable[Limit]) -> None:
         self.limits = tuple(sorted(limits, key=lambda limit: _ORDER.index(type(limit.kind))))
@@ -148,6 +147,10 @@ class LimitSet:
         self.described = policies.decode("ascii")
         """The value of RateLimit-Policy."""
         self.policy = b"RateLimit-Policy: %b\r\nRateLimit: " % policies
+        self.by_client = all(limit.by == "client" for limit in self.limits)
+        """Whether its subject is the client, so that a request with a token has nothing to look for."""
+        self.only = self.policy + self.limits[self.counted[0]].field if len(self.counted) == 1 else b""
+        """Where RateLimit has one item: all that stands before its numbers."""
 
 
 class Charge:
@@ -159,7 +162,10 @@ class Charge:
         self.owner = owner
         self._set = chosen
         self._asker = asker
-        self._subjects = [limit.subject(verdict, asker) for limit in chosen.limits]
+        if chosen.by_client and verdict is not None:
+            self._subjects: list[Subject] = [verdict.client_id] * len(chosen.limits)
+        else:
+            self._subjects = [limit.subject(verdict, asker) for limit in chosen.limits]
         self._taken: list[Lease[Charge]] = []
         self.over = False
         self.permit: object = None
@@ -176,15 +182,15 @@ class Charge:
         limits = self._set.limits
         taken = self._taken
         while len(taken) < len(limits):
-            limit = limits[len(taken)]
-            lease = limit.find(self._subjects[len(taken)])
+            limit, subject = limits[len(taken)], self._subjects[len(taken)]
+            lease = limit.leases.get(subject) or limit.begin(subject)
             wait = limit.kind.take(lease, now)
             if wait:
                 if wait == ASK:
                     if not limit.away:
-                        self.owner.wait(limit, self._subjects[len(taken)], lease, self, now)
+                        self.owner.wait(limit, subject, lease, self, now)
                         return False
-                    self.owner.look_for_store(limit, self._subjects[len(taken)], lease, now)
+                    self.owner.look_for_store(limit, subject, lease, now)
                     try:
                         wait = self.owner.decide_alone(limit, lease, now)
                     except StoreUnavailable:
@@ -221,6 +227,10 @@ class Charge:
     def fields(self, now: float) -> bytes:
         """RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers), CRLF after each; empty without such a limit."""
         chosen = self._set
+        if chosen.only:
+            lease = self._taken[chosen.counted[0]]
+            left = lease.reset_at - now
+            return b"%b;r=%d;t=%d\r\n" % (chosen.only, lease.left + lease.remaining, left + 1.0 if left > 0.0 else 0)
         if not chosen.counted:
             return b""
         return b"%b%b\r\n" % (chosen.policy, b", ".join([self._item(at, now) for at in chosen.counted]))
@@ -296,7 +306,7 @@ class Limits:
             asker: Who hears of the answer, and knows address and headers.
         """
         plan = ""
-        if verdict is not None and not route.open:
+        if self._plans and verdict is not None and not route.open:
             plan = verdict.plan if verdict.plan in self._plans else DEFAULT_PLAN
         try:
             chosen = self._sets[route, plan]
