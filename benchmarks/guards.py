@@ -19,6 +19,8 @@ from benchmarks.report import Cell, Table, render
 
 COUNT = 4_000
 _SET = {"set": {"X-Tenant": "a"}, "remove": ["X-Debug"]}
+_CREDENTIALS = {"credentials": {"k": {"basic": {"username": "gateway", "password": "legacy"}}}}
+_BY_CLIENT = {"default": "k", "by_client": {"gwc_x": "k"}}
 _TWO = ["http://127.0.0.1:9000", "http://127.0.0.1:9001"]
 PLAIN, TWO = "nothing", "two targets, round_robin"
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -31,6 +33,9 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "rewrite": (PLAIN, {"route": {"rewrite": "/legacy"}}),
     "preserve_host": (PLAIN, {"route": {"preserve_host": True}}),
     "request_headers": (PLAIN, {"route": {"request_headers": _SET}}),
+    "credential": (PLAIN, {"route": {"credential": "k"}, "more": _CREDENTIALS}),
+    "credential by_client": (PLAIN, {"route": {"credential": _BY_CLIENT}, "more": _CREDENTIALS}),
+    "identity.headers": (PLAIN, {"route": {"identity": {"headers": {"X-User": "sub"}}}}),
     "response_headers": (PLAIN, {"route": {"response_headers": _SET}}),
     "limits: rate": (PLAIN, {"route": {"limits": [{"rate": "1000000/s"}]}}),
     "limits: rate, quota": (PLAIN, {"route": {"limits": [{"rate": "1000000/s"}, {"quota": "1000000000000/month"}]}}),

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator
 from datetime import timedelta
 
-from gateway.config.address import is_host, is_loopback
+from gateway.config.address import is_host, is_loopback, parse_target
 from gateway.config.certificates import Unusable, load_authorities
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
@@ -119,6 +119,24 @@ def shown(draft: Draft) -> Iterator[Fault]:
             yield draft.fault(message, "routes", number, "forward_authorization")
         taken = {header_of(credential): f"the credential {name}" for name, credential in by_name.items()}
         yield from _edited(draft, number, route, taken)
+
+
+def in_clear(draft: Draft) -> Iterator[Fault]:
+    """A word of warning where a credential goes over a network unencrypted."""
+    for number, route in draft.whole_routes:
+        upstream = draft.config.upstreams.get(route.upstream)
+        if route.credential is None or upstream is None:
+            continue
+        if any(target.startswith("http:") and not _is_here(target) for target in upstream.targets):
+            message = "a target is http:// off this machine, so anybody on the way can read the credential: better https"
+            yield draft.warning(message, "routes", number, "credential")
+
+
+def _is_here(target: str) -> bool:
+    try:
+        return is_loopback(parse_target(target).host)
+    except ValueError:
+        return True  # another rule has said what is wrong with it
 
 
 def header_of(credential: Credential) -> str:

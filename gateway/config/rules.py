@@ -70,6 +70,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (credential_rules.named, ("routes", "credentials")),
     (credential_rules.clients, ("routes", "issuers")),
     (credential_rules.shown, ("routes", "credentials")),
+    (credential_rules.in_clear, ("routes", "upstreams")),
     (credential_rules.told, ("routes", "credentials")),
     (credential_rules.assertions, ("routes", "oauth.issuer", "secrets", "store.url")),
     (rewrite_rules.reach, ("routes", "upstreams")),

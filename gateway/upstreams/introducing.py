@@ -20,10 +20,19 @@ def introductions(
     """Those of all routes that have one; ``routes`` are those of the configuration, in its order."""
     used = {name for section in config.routes for name in shown_names(section)}
     credentials = {name: _shown(name, config.credentials[name], registry) for name in sorted(used)}
-    return {
-        route: Introduction(section, credentials, assertions)
-        for route, section in zip(routes, config.routes, strict=True) if route.introduces
-    }  # fmt: skip
+    made: dict[tuple[str, str], Introduction] = {}
+    found = {}
+    for route, section in zip(routes, config.routes, strict=True):
+        if route.introduces:
+            # Routes that say the same share what is remembered, and signed, of their callers.  Only names stand in these texts.
+            key = (
+                section.credential.model_dump_json() if section.credential is not None else "",
+                section.identity.model_dump_json() if section.identity is not None else "",
+            )
+            if key not in made:
+                made[key] = Introduction(section, credentials, assertions)
+            found[route] = made[key]
+    return found
 
 
 def _shown(name: str, credential: Credential, registry: Registry) -> Shown:

@@ -165,3 +165,14 @@ def test_an_assertion_needs_a_key_that_instances_share(tmp_path: Path) -> None:
     check(tmp_path, text, "")
     check(tmp_path, text + "store: redis://127.0.0.1\n", "7:56: routes[1].identity.assertion: it is signed with a key")
     check(tmp_path, text + f"store: redis://127.0.0.1\nsecrets: {{current: {'x' * 32}}}\n", "")
+
+
+@pytest.mark.parametrize(("target", "warned"), [
+    ("http://127.0.0.1:9", False), ("http://localhost:9", False), ("https://legacy.internal", False), ("unix:/run/legacy", False),
+    ("http://legacy.internal", True), ("http://10.0.0.1:9", True),
+])  # fmt: skip
+def test_a_credential_in_clear_text_is_a_warning(tmp_path: Path, target: str, warned: bool) -> None:
+    text = config("  - {path: /a, upstream: legacy, credential: k}\n", target=target)
+    text += "credentials: {k: {header: {name: X-A, value: v}}}\n"
+    expected = ["config.yaml:7:46: routes[1].credential: a target is http:// off this machine"] if warned else []
+    assert [warning.partition(", so")[0] for warning in warnings(tmp_path, text)] == expected

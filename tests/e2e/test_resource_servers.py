@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,14 @@ import httpx
 import pytest
 from authlib.oauth2.rfc6750 import InvalidTokenError
 from authlib.oauth2.rfc9068 import JWTBearerTokenValidator
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from joserfc.jwk import KeySet
 
 from tests.blackbox import Gateway, Origin
+
+LEGACY = "https://legacy.internal"
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +30,10 @@ def issuer(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     config: dict[str, Any] = {
         "oauth": {"access_token_format": "jwt"},
         "upstreams": {"legacy": {"targets": [f"http://127.0.0.1:{origin.port}"]}},
-        "routes": [{"path": "/v1/resource", "upstream": "legacy"}],
+        "routes": [
+            {"path": "/v1/resource", "upstream": "legacy"},
+            {"path": "/v1/signed", "upstream": "legacy", "identity": {"assertion": {"audience": LEGACY}}},
+        ],
     }
     with Gateway(tmp_path_factory.mktemp("issuer"), config).running() as gateway:
         yield gateway
@@ -59,3 +68,33 @@ def test_oauth4webapi(issuer: Gateway, node: Path) -> None:
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == {"library": "oauth4webapi", "ok": True, "client_id": client["client_id"]}
+
+
+def test_an_identity_assertion_is_verified_by_hand_and_taken_for_no_access_token(issuer: Gateway, origin: Origin) -> None:
+    """RFC 7515 with nothing but the published key and `cryptography`; RFC 9068 section 4 asks for another ``typ``."""
+    client = issuer.register("asserted@example.com")
+    token = issuer.token(client).json()["access_token"]
+    assert httpx.get(f"{issuer.url}/v1/signed", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+    (assertion,) = [value for name, value in origin.seen[-1].headers if name == "X-Identity-Assertion"]
+    signed, _, signature = assertion.rpartition(".")
+    header, claims = (json.loads(_raw(part)) for part in signed.split("."))
+    keys = httpx.get(f"{issuer.url}/v1/oauth/jwks.json").json()["keys"]
+    (key,) = [key for key in keys if key["kid"] == header["kid"]]
+    x, y = (int.from_bytes(_raw(key[name]), "big") for name in ("x", "y"))
+    r, s = (int.from_bytes(half, "big") for half in (_raw(signature)[:32], _raw(signature)[32:]))
+    public = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+    public.verify(encode_dss_signature(r, s), signed.encode(), ec.ECDSA(hashes.SHA256()))
+    assert (claims["iss"], claims["aud"], claims["client_id"]) == (issuer.url, LEGACY, client["client_id"])
+
+    class Validator(JWTBearerTokenValidator):
+        def get_jwks(self) -> KeySet:
+            return KeySet.import_key_set({"keys": keys})
+
+    validator = Validator(issuer.url, LEGACY)
+    with pytest.raises(InvalidTokenError):
+        validator.validate_token(validator.authenticate_token(assertion), [], None)
+    assert httpx.get(f"{issuer.url}/v1/signed", headers={"Authorization": f"Bearer {assertion}"}).status_code == 401
+
+
+def _raw(part: str) -> bytes:
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))

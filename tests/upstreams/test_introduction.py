@@ -238,3 +238,18 @@ def test_a_client_of_another_issuer_is_never_one_of_ours() -> None:
     lines = of(credential={"by_client": {"corp:gwc_a": "key"}}, identity={"headers": headers}).lines(foreign, 0.0)
     assert lines == b"X-User: corp:ann\r\nX-Idp: https://idp.example\r\nX-Api-Key: s3cret\r\n"
     assert of(identity={"headers": {"X-Idp": "issuer"}}).lines(permit(), 0.0) == b""
+
+
+def test_routes_that_say_the_same_share_what_is_remembered() -> None:
+    """So that many routes cost the memory, and the signatures, of one."""
+    said: dict[str, Any] = {"upstream": "u", "credential": "key", "identity": {"assertion": {"audience": "https://legacy"}}}
+    config = Config.model_validate({
+        "upstreams": {"u": {"targets": ["http://127.0.0.1:9"]}}, "credentials": CREDENTIALS,
+        "routes": [
+            {"path": "/a/", **said}, {"path": "/b/", **said}, {"path": "/c/", **said, "credential": "basic"},
+            {"path": "/d/", **said, "identity": {"assertion": {"audience": "https://other"}}},
+        ],
+    })  # fmt: skip
+    one, same, basic, other = introductions(config, Router(config).routes, Registry(), Signing()).values()
+    assert one is same
+    assert len({one, basic, other}) == 3
