@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,13 +12,15 @@ from gateway.config.address import is_host, is_loopback
 from gateway.config.certificates import Unusable, load_authorities
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
-from gateway.config.model import OWN, Issuer
+from gateway.config.model import OWN, Introspection, Issuer
 from gateway.config.overrides import suggest
 from gateway.oauth.key_sets import MAX_DOCUMENT, read_key_set
 
 LONGEST_LEEWAY = timedelta(minutes=5)
 SHORTEST_REFRESH, LONGEST_REFRESH = timedelta(minutes=1), timedelta(days=1)
 LONGEST_STALE = timedelta(days=7)
+LONGEST_CACHE = timedelta(minutes=10)
+LONGEST_WAIT = timedelta(seconds=4)
 
 
 def issuers(draft: Draft) -> Iterator[Fault]:
@@ -32,6 +35,8 @@ def issuers(draft: Draft) -> Iterator[Fault]:
             yield draft.fault(message, "issuers", name, "issuer")
         yield from _keys(draft, name, issuer)
         yield from _times(draft, name, issuer)
+        if issuer.introspection is not None:
+            yield from _introspection(draft, name, issuer.introspection)
 
 
 def _keys(draft: Draft, name: str, issuer: Issuer) -> Iterator[Fault]:
@@ -44,7 +49,12 @@ def _keys(draft: Draft, name: str, issuer: Issuer) -> Iterator[Fault]:
     for key in ("algorithms", "token_types"):
         if not getattr(issuer, key):
             yield draft.fault("no token could ever be good: write at least one", "issuers", name, key)
-    if not issuer.audience:
+    asked = issuer.introspection is not None and issuer.introspection.jwts
+    for key in ("jwks_uri", "jwks_file"):
+        if asked and getattr(issuer, key) is not None:
+            message = "it is asked about its JWTs too, so no key is ever used: write introspection.jwts: false, or remove this"
+            yield draft.fault(message, "issuers", name, key)
+    if not issuer.audience and not asked:
         message = "name what this API is called there (aud), or tokens for any other would be good here: add audience"
         yield draft.fault(message, "issuers", name, "audience")
 
@@ -56,6 +66,27 @@ def _times(draft: Draft, name: str, issuer: Issuer) -> Iterator[Fault]:
         yield draft.fault("write 1m to 1d", "issuers", name, "refresh")
     elif not issuer.refresh <= issuer.max_stale <= LONGEST_STALE:
         yield draft.fault("write at least what refresh says, and at most 7d", "issuers", name, "max_stale")
+
+
+def _introspection(draft: Draft, name: str, section: Introspection) -> Iterator[Fault]:
+    place = ("issuers", name, "introspection")
+    message = url_fault(section.endpoint)
+    if message:
+        yield draft.fault(message, *place, "endpoint")
+    if section.cache > LONGEST_CACHE:
+        yield draft.fault("write at most 10m: so long a token that was revoked would pass", *place, "cache")
+    if section.timeout > LONGEST_WAIT:
+        yield draft.fault("write at most 4s: requests wait for it", *place, "timeout")
+    prefix = section.prefix
+    if prefix is None:
+        return
+    if re.match(r"gw[aimrs]_", prefix) or prefix.startswith("eyJ"):
+        message = "the gateway's own tokens, or JWTs, begin so: none of these is told by a prefix"
+        yield draft.fault(message, *place, "prefix")
+    for other, issuer in draft.config.issuers.items():
+        theirs = issuer.introspection.prefix if issuer.introspection is not None else None
+        if other != name and theirs is not None and prefix.startswith(theirs) and (prefix != theirs or other < name):
+            yield draft.fault(f"tokens of {other} begin so too: nobody could tell whose they are", *place, "prefix")
 
 
 def identifier_fault(text: str) -> str:
@@ -92,6 +123,7 @@ def trusted(draft: Draft) -> Iterator[Fault]:
         if route.public and draft.is_set("routes", number, "issuers"):
             yield draft.fault("a public route asks no token: remove public or this", "routes", number, "issuers")
         seen: dict[str, str] = {}
+        any_token = ""
         for position, name in enumerate(route.issuers):
             place = ("routes", number, "issuers", position)
             if name != OWN and name not in known:
@@ -102,6 +134,12 @@ def trusted(draft: Draft) -> Iterator[Fault]:
             if iss in seen:
                 yield draft.fault(f"{seen[iss]} is the same issuer: a token could be judged by either; keep one", *place)
             seen.setdefault(iss, name)
+            section = known[name].introspection if name != OWN else None
+            if section is not None and section.prefix is None:
+                if any_token:
+                    message = f"{any_token} is asked about every other token already: give one of both an introspection.prefix"
+                    yield draft.fault(message, *place)
+                any_token = any_token or name
 
 
 def used(draft: Draft) -> Iterator[Fault]:

@@ -17,6 +17,7 @@ from gateway.config.limits import BY_PATTERN, QUOTA_PATTERN, RATE_PATTERN, check
 from gateway.config.values import (
     AS_WHOLE,
     AUDIENCE_PATTERN,
+    BEGINNING_PATTERN,
     CHECK_PATH_PATTERN,
     CLIENT_ID_PATTERN,
     HASH_ON_PATTERN,
@@ -508,10 +509,39 @@ OWN = "own"
 """What ``issuers`` of a route calls the gateway itself."""
 
 
+class Introspection(Section):
+    """How an issuer is asked about its tokens (RFC 7662)."""
+
+    endpoint: str
+    """Its introspection endpoint, https unless on loopback."""
+    client_id: Annotated[str, Field(pattern=CLIENT_ID_PATTERN, max_length=1024)]
+    """Who the gateway is there."""
+    client_secret: ClientSecret
+    """Best a ${file:…}."""
+    auth: Literal["basic", "post"] = "basic"
+    """How the gateway proves that: by HTTP Basic, or in the form."""
+    prefix: Annotated[str, Field(pattern=BEGINNING_PATTERN)] | None = None
+    """
+    How its tokens begin, like ory_at_.  Without one it is asked about every token of its routes that is no JWT, not the gateway's
+    and begins like nobody else's: one such issuer a route.
+    """
+    jwts: Flag = True
+    """Whether it is asked about its JWTs too, so that their revocation counts; false: these are verified by its keys."""
+    cache: Duration = timedelta(seconds=30)
+    """How long an answer is believed, never past the token's end: revocations count so much later.  10m at most; 0s: not kept."""
+    timeout: SomeTime = timedelta(seconds=2)
+    """Longest wait for a turn to ask, and as long again for the answer; 4s at most."""
+    max_concurrent: Annotated[int, Field(ge=1, le=1_000), AS_WHOLE] = 16
+    """Questions at a time, per worker."""
+    require_token_type: Flag = True
+    """Whether an answer must hold ``token_type: Bearer``; a server that leaves it out may call refresh tokens active too."""
+
+
 class Issuer(Section):
     """
-    Another authorization server whose access tokens routes may take: JWTs, verified by its published keys (RFC 9068).  Its client
-    C is NAME:C to upstreams, in logs and limits, its subject S is NAME:S, and X-Token-Issuer tells ``issuer``.
+    Another authorization server whose access tokens routes may take: JWTs, verified by its published keys (RFC 9068), or whatever
+    it says is active (``introspection``).  Its client C is NAME:C to upstreams, in logs and limits, its subject S is NAME:S, and
+    X-Token-Issuer tells ``issuer``.
     """
 
     issuer: str
@@ -525,7 +555,7 @@ class Issuer(Section):
     algorithms: tuple[IssuerAlgorithm, ...] = ("ES256", "RS256")
     """How its tokens may be signed; what a token says of itself counts for nothing else."""
     audience: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """What this API is called there: a token's ``aud`` must name one of these.  Required."""
+    """What this API is called there: a token's ``aud`` must name one of these.  Required, unless the issuer is asked."""
     token_types: tuple[Literal["at+jwt", "JWT"], ...] = ("at+jwt",)
     """
     What ``typ`` may be.  at+jwt: access tokens of RFC 9068.  JWT: any, or none, for servers that do not mark them; ID tokens are
@@ -541,6 +571,8 @@ class Issuer(Section):
     """How old its keys become before they are fetched again, and how long a verified token is not verified again; 1m to 1d."""
     max_stale: SomeTime = timedelta(days=1)
     """How long its keys go on while they can't be fetched; then its tokens are 503."""
+    introspection: Introspection | None = None
+    """Ask it about its tokens.  Default: they are JWTs, and its keys are enough."""
 
 
 class Limit(Section):

@@ -27,6 +27,7 @@ _PATTERNS = {
     values.BASIC_USERNAME_PATTERN: "write a name without colon and without control characters (RFC 7617 section 2)",
     values.AUDIENCE_PATTERN: "write a URI like https://legacy.internal, or another name without spaces",
     values.CLIENT_ID_PATTERN: "write printable ASCII (RFC 6749 appendix A.1)",
+    values.BEGINNING_PATTERN: "write how the tokens begin, 2 to 64 characters, like ory_at_",
     values.NAME_PATTERN: "write letters, digits, dots, dashes and underscores only",
 }
 _LIST = "write a list, like [a, b]"

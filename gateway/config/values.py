@@ -33,6 +33,7 @@ CHECK_PATH_PATTERN = r"^/[!$-;=?-Z_a-z~]*$"
 AUDIENCE_PATTERN = r"^[!-~]+$"
 CLIENT_ID_PATTERN = r"^[\x20-\x7e]+$"
 BASIC_USERNAME_PATTERN = r"^[^:\x00-\x1f\x7f]+$"
+BEGINNING_PATTERN = r"^[A-Za-z0-9._~+/-]{2,64}$"
 NAME_PATTERN = r"^[A-Za-z0-9_.-]+$"
 
 

@@ -10,15 +10,18 @@ from urllib.parse import urlsplit
 
 from gateway.config.address import is_loopback
 from gateway.config.issuer_rules import url_fault
-from gateway.config.model import Config
+from gateway.config.model import Config, Introspection
 from gateway.config.model import Issuer as Section
-from gateway.guard.issuers import Claim, Issuer, Issuers
+from gateway.errors import GatewayError
+from gateway.guard.issuers import Checked, Claim, Issuer, Issuers, Verifier
+from gateway.guard.ports import ForeignRef
 from gateway.guard.refreshing import PAUSE, Refreshing
 from gateway.issuers.fetching import Fetcher, FetchFailed
+from gateway.issuers.introspection import Introspector
 from gateway.issuers.jwts import JwtVerifier
 from gateway.issuers.key_ring import KeyRing
 from gateway.oauth.discovery import find_jwks_uri, metadata_urls
-from gateway.oauth.foreign import Rules
+from gateway.oauth.foreign import Rules, claimed_issuer
 from gateway.oauth.key_sets import MAX_DOCUMENT
 from gateway.telemetry.metrics import Registry
 
@@ -37,9 +40,10 @@ class Installed:
         self._pause = pause
         self._fetchers: list[Fetcher] = []
         self._rings: list[KeyRing] = []
+        self._introspectors: list[Introspector] = []
         clock = asyncio.get_running_loop().time
         found = [self._build(name, section, clock) for name, section in config.issuers.items()]
-        self.issuers = Issuers(found, {name: Claim(section.issuer) for name, section in config.issuers.items()})
+        self.issuers = Issuers(found, {name: claim_of(section) for name, section in config.issuers.items()})
 
     def start(self) -> None:
         """Fetch all keys in the background: the gateway starts whether their issuers answer or not."""
@@ -50,21 +54,61 @@ class Installed:
         """End all that is under way."""
         for ring in self._rings:
             await ring.close()
+        for introspector in self._introspectors:
+            await introspector.close()
         for fetcher in self._fetchers:
             await fetcher.close()
 
     def _build(self, name: str, section: Section, clock: Callable[[], float]) -> Issuer:
-        fetcher = Fetcher(section.ca_file, timeout=_TIMEOUT)
-        self._fetchers.append(fetcher)
-        refresh = section.refresh.total_seconds()
-        ring = KeyRing(
-            name, load_from(section, fetcher), Refreshing(refresh, section.max_stale.total_seconds(), pause=self._pause),
-            on_removal=lambda: issuer.forget(), registry=self._registry,
-        )  # fmt: skip
-        self._rings.append(ring)
-        verifier = JwtVerifier(rules_of(section), ring, refresh, wall=time.time)
+        def forget() -> None:
+            issuer.forget()
+
+        asked = section.introspection
+        introspector = None if asked is None else self._introspect(name, section, asked)
+        if asked is None or introspector is None:
+            verifier: Verifier = self._verify(name, section, forget)
+        else:
+            verifier = introspector if asked.jwts else Either(self._verify(name, section, forget), introspector)
         issuer = Issuer(name, section.issuer, verifier, clock=clock, wall=time.time, registry=self._registry)
         return issuer
+
+    def _verify(self, name: str, section: Section, forget: Callable[[], None]) -> JwtVerifier:
+        refresh = section.refresh.total_seconds()
+        ring = KeyRing(
+            name, load_from(section, self._fetcher(section, _TIMEOUT)),
+            Refreshing(refresh, section.max_stale.total_seconds(), pause=self._pause), on_removal=forget, registry=self._registry,
+        )  # fmt: skip
+        self._rings.append(ring)
+        return JwtVerifier(rules_of(section), ring, refresh, wall=time.time)
+
+    def _introspect(self, name: str, section: Section, asked: Introspection) -> Introspector:
+        fetcher = self._fetcher(section, asked.timeout.total_seconds(), asked.max_concurrent)
+        introspector = Introspector(name, asked, rules_of(section), fetcher, wall=time.time, registry=self._registry)
+        self._introspectors.append(introspector)
+        return introspector
+
+    def _fetcher(self, section: Section, timeout: float, connections: int = 1) -> Fetcher:
+        fetcher = Fetcher(section.ca_file, timeout=timeout, connections=connections)
+        self._fetchers.append(fetcher)
+        return fetcher
+
+
+class Either:
+    """An issuer whose JWTs are verified by its keys, while it is asked about its other tokens."""
+
+    def __init__(self, jwts: Verifier, others: Verifier) -> None:
+        self._jwts = jwts
+        self._others = others
+
+    def check(self, ref: ForeignRef, done: Callable[[Checked | GatewayError], None]) -> None:
+        """Verify; ``done`` is called later."""
+        (self._others if claimed_issuer(ref.token) is None else self._jwts).check(ref, done)
+
+
+def claim_of(section: Section) -> Claim:
+    """Which tokens can be its."""
+    asked = section.introspection
+    return Claim(section.issuer, asked is not None, (asked.prefix or "").encode("ascii") if asked is not None else b"")
 
 
 def rules_of(section: Section) -> Rules:

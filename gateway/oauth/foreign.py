@@ -128,18 +128,20 @@ def read(token: bytes, rules: Rules, now: float) -> Unverified:
             raise InvalidToken(reason=f"{name} is another's than an access token's")
     if "exp" not in claims:
         raise InvalidToken(reason="no exp")
-    return Unverified(algorithm, kid, find_holder(claims, rules, now))
+    return Unverified(algorithm, kid, find_holder(claims, rules, now, late=rules.leeway))
 
 
-def find_holder(claims: Mapping[str, Any], rules: Rules, now: float) -> Holder:
+def find_holder(claims: Mapping[str, Any], rules: Rules, now: float, *, late: float) -> Holder:
     """
     Whose token it is, by its claims or by what introspection says of it: both have the same names (RFC 7662 section 2.2).
+
+    ``late``: seconds for which it lives on after ``exp``, as clocks differ.
 
     Raises:
         InvalidToken: It is expired, not yet good, for others, bound to a key, or names nobody.
     """
     expires = claims.get("exp")
-    if expires is not None and not (_is_time(expires) and now < expires + rules.leeway):
+    if expires is not None and not (_is_time(expires) and now < expires + late):
         raise InvalidToken(reason="expired")
     if any(name in claims and not (_is_time(claims[name]) and claims[name] <= now + rules.leeway) for name in ("nbf", "iat")):
         raise InvalidToken(reason="not yet valid")
@@ -152,7 +154,7 @@ def find_holder(claims: Mapping[str, Any], rules: Rules, now: float) -> Holder:
         raise InvalidToken(reason=f"no {rules.client_claim}, or one that no header can hold")
     if subject is not None and not _is_name(subject):
         raise InvalidToken(reason="a sub that no header can hold")
-    end = float("inf") if expires is None else expires + rules.leeway
+    end = float("inf") if expires is None else expires + late
     return Holder(client, subject or "", _find_scopes(claims, rules.scope_claims), end)
 
 

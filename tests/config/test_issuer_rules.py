@@ -102,3 +102,52 @@ def test_keys_in_a_file_are_looked_at_and_its_path_begins_at_the_config(tmp_path
         (found,) = faults(tmp_path, text(f"{ENTRY}, jwks_file: keys.json"))
         assert said in found
     load_all(written(tmp_path, text(f"{ENTRY}, jwks_file: keys.json")), {}, files=False)
+
+
+ASKED = "endpoint: https://idp.example/introspect, client_id: gw, client_secret: s"
+
+
+def asked(more: str = "", entry: str = "issuer: https://idp.example") -> str:
+    """An entry that is asked, on line 2."""
+    return f"{entry}, introspection: {{{ASKED}{more}}}"
+
+
+@pytest.mark.parametrize("entry", [
+    asked(), asked(", prefix: ory_at_, cache: 0s, timeout: 4s, max_concurrent: 1, auth: post, require_token_type: false"),
+    asked(", jwts: false", f"{ENTRY}, jwks_uri: 'https://idp.example/k'"),
+])  # fmt: skip
+def test_what_may_be_said_of_introspection(tmp_path: Path, entry: str) -> None:
+    assert faults(tmp_path, text(entry)) == []
+
+
+@pytest.mark.parametrize(("entry", "place", "said"), [
+    (asked().replace("https://idp.example/i", "http://idp.example/i"), "2:64", "off loopback this is https"),
+    (asked(", cache: 11m"), "2:136", "at most 10m"), (asked(", timeout: 5s"), "2:138", "at most 4s"),
+    (asked(", prefix: gwa_x"), "2:137", "begin so"), (asked(", prefix: eyJ"), "2:137", "begin so"),
+    (asked(", prefix: x"), "2:137", "how the tokens begin"), (asked(", prefix: 'a b'"), "2:137", "how the tokens begin"),
+    (asked(", max_concurrent: 0"), "2:145", "max_concurrent"), (asked(", jwts: false"), "2:8", "add audience"),
+    (asked("", f"{ENTRY}, jwks_uri: 'https://idp.example/k'"), "2:65", "no key is ever used"),
+    (asked().replace(", client_secret: s", ""), "2:53", '"client_secret" is missing'),
+])  # fmt: skip
+def test_what_can_not_be_said_of_introspection(tmp_path: Path, entry: str, place: str, said: str) -> None:
+    found = faults(tmp_path, text(entry))
+    assert found
+    assert said in found[0]
+    assert found[0].startswith(f"config.yaml:{place}: ")
+
+
+@pytest.mark.parametrize(("one", "two", "place", "said"), [
+    ("", "", "9:20", "idp is asked about every other token already"), (", prefix: aa", "", "", ""), ("", ", prefix: aa", "", ""),
+    (", prefix: aa", ", prefix: ab", "", ""), (", prefix: aa", ", prefix: aab", "3:137", "tokens of idp begin so too"),
+    (", prefix: aa", ", prefix: aa", "3:137", "tokens of idp begin so too"),
+    (", prefix: aab", ", prefix: aa", "2:137", "tokens of two begin so too"),
+])  # fmt: skip
+def test_a_token_can_be_one_issuer_s_only(tmp_path: Path, one: str, two: str, place: str, said: str) -> None:
+    more = f"  two: {{{asked(two, 'issuer: https://two.example')}}}\n"
+    found = faults(tmp_path, text(asked(one), "issuers: [idp, two]", more))
+    assert bool(found) is bool(said)
+    if said:
+        assert said in found[0]
+        assert found[0].startswith(f"config.yaml:{place}: ")
+    apart = text(asked(one), "issuers: [idp]", more) + "  - {path: /b, upstream: legacy, issuers: [two]}\n"
+    assert bool(faults(tmp_path, apart)) is ("begin" in said)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from base64 import b64decode
 from typing import Any
+from urllib.parse import unquote_plus
 
 import orjson
 from aiohttp import web
@@ -52,6 +54,17 @@ class Idp:
         """Answer once it is set."""
         self.metadata_at = "/.well-known/oauth-authorization-server"
         self.metadata: dict[str, Any] = {}
+        self.secret = "s3cr:t+ /%"
+        """Of the client ``gateway``, who may introspect."""
+        self.opaque: dict[str, dict[str, Any]] = {}
+        """Token -> what introspection says of it; any other is inactive."""
+        self.introspected: list[str] = []
+        """Every token that was asked about."""
+        self.asking = 0
+        self.most_asking = 0
+        """So many questions at a time there were."""
+        self.answer: web.Response | None = None
+        """What introspection answers to anything."""
         self.port = 0
         self._runner: web.AppRunner | None = None
 
@@ -104,6 +117,8 @@ class Idp:
 
     async def _handle(self, request: web.Request) -> web.Response:
         self.asked.append(f"{request.method} {request.path}")
+        if request.path == "/introspect":
+            return await self._introspect(request)
         if self.hold is not None:
             await self.hold.wait()
         if self.broken:
@@ -113,3 +128,32 @@ class Idp:
         if request.path == self.metadata_at:
             return web.json_response({"issuer": self.url, "jwks_uri": f"{self.url}/keys", **self.metadata})
         return web.Response(status=404)
+
+    def section(self, **changed: Any) -> dict[str, Any]:
+        """What ``introspection`` of its entry says."""
+        said = {"endpoint": f"{self.url}/introspect", "client_id": "gateway", "client_secret": self.secret, **changed}
+        return {name: value for name, value in said.items() if value is not None}
+
+    def mint(self, token: str, **changed: Any) -> str:
+        """Have a token that is no JWT, good unless something is changed."""
+        self.opaque[token] = {"active": True, "token_type": "Bearer", **self.claims(**changed)}
+        return token
+
+    async def _introspect(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        self.introspected.append(str(form["token"]))
+        self.asking += 1
+        self.most_asking = max(self.most_asking, self.asking)
+        try:
+            if self.hold is not None:
+                await self.hold.wait()
+        finally:
+            self.asking -= 1
+        if self.answer is not None or self.broken:
+            return self.answer or web.Response(status=500)
+        user, _, secret = b64decode(request.headers.get("Authorization", "").removeprefix("Basic ")).decode().partition(":")
+        known = (form.get("client_id"), form.get("client_secret")) if not user else (unquote_plus(user), unquote_plus(secret))
+        if known != ("gateway", self.secret):
+            return web.json_response({"error": "invalid_client"}, status=401)
+        assert form["token_type_hint"] == "access_token"
+        return web.json_response(self.opaque.get(str(form["token"]), {"active": False}))
