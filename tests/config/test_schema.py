@@ -41,7 +41,7 @@ def test_it_is_draft_2020_12_and_covers_every_section() -> None:
     assert set(SCHEMA["$defs"]) == {
         "Listen", "Admin", "Store", "OAuth", "Upstream", "UpstreamTls", "Health", "Ejection", "Route", "Timeouts", "Cors", "Streams",
         "HeaderEdits", "Certificate", "AttemptLimits", "Secrets", "Credential", "BasicCredential", "HeaderCredential", "RouteCredential", "RouteIdentity",
-        "OAuthCredential", "IdentityAssertion", "Limit", "Plan", "Issuer",
+        "OAuthCredential", "IdentityAssertion", "Limit", "Plan", "Issuer", "Introspection",
     }  # fmt: skip
     for section in SCHEMA["$defs"].values():
         assert section["additionalProperties"] is False
