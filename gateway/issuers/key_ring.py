@@ -18,6 +18,9 @@ from gateway.issuers.fetching import FetchFailed
 from gateway.oauth.key_sets import Key, KeySet, read_key_set
 from gateway.telemetry.metrics import Registry
 
+MAX_WAITING = 1_000
+"""Tokens that wait for one fetch: their clients may have gone, and others come."""
+
 _log = logging.getLogger("gateway.issuers")
 
 
@@ -67,8 +70,8 @@ class KeyRing:
         return self._keys.find(kid, algorithm)
 
     def wait(self, done: Callable[[], None], now: float) -> bool:
-        """Have ``done`` called once the keys were fetched, well or not; False when that was done a moment ago."""
-        if self._fetching is None and not self._times.may_fetch(now):
+        """Have ``done`` called once the keys were fetched, well or not; False when they just were, or too many wait."""
+        if len(self._waiting) >= MAX_WAITING or (self._fetching is None and not self._times.may_fetch(now)):
             return False
         self._waiting.append(done)
         self._fetch(now)
@@ -76,7 +79,7 @@ class KeyRing:
 
     def refusal(self, now: float) -> GatewayError:
         """Why there is no such key: it is none of the issuer's, or nobody can know."""
-        if self._times.is_good(now) and not self._times.is_failing:
+        if self._times.is_good(now) and not self._times.is_failing and self._fetching is None:
             return InvalidToken(reason="kid")
         return IssuerUnavailable("keys", retry_after=max(1, ceil(self._times.wait(now))))
 

@@ -11,6 +11,9 @@ from typing import Any
 
 import yaml
 
+from gateway.guard.learning import Learned, Need
+from gateway.learn import write
+from gateway.oauth.tokens import is_client_id
 from tests.ops.running import CONFIG, Gateway
 from tests.servers import wait_for
 
@@ -55,3 +58,12 @@ def test_what_was_found_last_is_handed_on_when_the_gateway_stops(gateway: Make, 
     assert running.ask("GET", "/old")[0] == 502
     assert running.end() == 0
     assert learn(folder)["strangers"][0]["requests"] == 1
+
+
+def test_clients_of_other_issuers_are_listed_with_what_they_need() -> None:
+    """Their names are somebody else's words, so they are quoted; what they may be granted, nobody here knows."""
+    names = ("gwc_abc" + "x" * 22, 'idp:CN="Ann", O=#1: x')
+    learned = Learned(clients={name: Need(2, frozenset(("read",)), frozenset(("read",))) for name in names})
+    written = yaml.safe_load(write(learned, {}, 1))["clients"]
+    assert written[names[1]] == {"requests": 2, "scopes": ["read"]}
+    assert ("lacks" in written[names[0]]) is is_client_id(names[0])
