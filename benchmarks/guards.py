@@ -20,6 +20,7 @@ from benchmarks.report import Cell, Table, render
 COUNT = 4_000
 _SET = {"set": {"X-Tenant": "a"}, "remove": ["X-Debug"]}
 _CREDENTIALS = {"credentials": {"k": {"basic": {"username": "gateway", "password": "legacy"}}}}
+_ISSUERS = {"issuers": {"idp": {"issuer": "https://idp.example.com", "audience": ["api"]}}}
 _BY_CLIENT = {"default": "k", "by_client": {"gwc_x": "k"}}
 _TWO = ["http://127.0.0.1:9000", "http://127.0.0.1:9001"]
 PLAIN, TWO = "nothing", "two targets, round_robin"
@@ -40,6 +41,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "limits: rate": (PLAIN, {"route": {"limits": [{"rate": "1000000/s"}]}}),
     "limits: rate, quota": (PLAIN, {"route": {"limits": [{"rate": "1000000/s"}, {"quota": "1000000000000/month"}]}}),
     "limits: concurrency": (PLAIN, {"route": {"limits": [{"concurrency": 1_000_000}]}}),
+    "issuers, an own token": (PLAIN, {"route": {"issuers": ["own", "idp"]}, "more": _ISSUERS}),
     "trusted_proxies": (PLAIN, {"more": {"trusted_proxies": ["127.0.0.0/8"]}}),
     "max_connections_per_address": (PLAIN, {"more": {"listen": {"max_connections_per_address": 100}}}),
     "ejection and retry_budget off": (PLAIN, {"upstream": {"ejection": {"failures": 0}, "retry_budget": 0}}),

@@ -27,7 +27,7 @@ from gateway.oauth.tokens import AccessRef, digest_access
 from gateway.telemetry.metrics import Registry
 
 MAX_KEPT = 20_000
-"""Verdicts that are kept of one issuer; one takes half a kilobyte."""
+"""Verdicts that are kept of one issuer; one takes 0.7 kilobytes."""
 _log = logging.getLogger("gateway.guard")
 _OURS = (b"gwa_", b"gwi_", b"gwm_", b"gwr_", b"gws_")
 
