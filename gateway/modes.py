@@ -182,15 +182,15 @@ async def reach(config: Config, redis: Redis) -> bool:
     Wait until the store answers; False when it is there but still loads its data.
 
     Raises:
-        Unavailable: It does not answer in time or does not let us in.
+        Unavailable: It does not answer in time, does not let us in, or evicts.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _REACH
     while True:
         try:
             async with asyncio.timeout(_REACH):
+                await _check_eviction(config, redis)  # first: it answers while the server still loads
                 await redis.ping()
-                await _warn_of_eviction(redis)
             return True
         except BusyLoadingError:
             return False
@@ -201,16 +201,26 @@ async def reach(config: Config, redis: Redis) -> bool:
         await asyncio.sleep(0.1)
 
 
-async def _warn_of_eviction(redis: Redis) -> None:
-    """A server that throws records away under memory pressure ends tokens and clients, though it never revives any."""
+async def _check_eviction(config: Config, redis: Redis) -> None:
+    """
+    A server that throws records away under memory pressure ends tokens and clients, though it never revives any.
+
+    Raises:
+        Unavailable: The server's policy is to evict, and nobody said that this is meant.
+    """
     try:
         memory = await redis.info("memory")
     except ResponseError:
         return  # a server or proxy that does not tell
     policy = str(memory.get("maxmemory_policy", "noeviction"))
-    if policy != "noeviction" and memory.get("maxmemory"):
-        facts = {"policy": policy, "remedy": "set maxmemory-policy noeviction on the server"}
-        log.warning("store.evicts", extra={"facts": facts})
+    if policy == "noeviction":
+        return
+    if not config.store.allow_eviction:
+        raise Unavailable(
+            f"the store at {where(config)} may evict tokens and clients (maxmemory-policy {policy}): "
+            "set maxmemory-policy noeviction there, or store.allow_eviction: true"
+        )
+    log.warning("store.evicts", extra={"facts": {"policy": policy, "remedy": "set maxmemory-policy noeviction on the server"}})
 
 
 _REMEDY = "set store.url or GATEWAY_STORE__URL (embedded:DIR needs no server)"

@@ -36,9 +36,10 @@ from gateway.routing import Router
 from gateway.store.admissions import RedisAdmissions
 from gateway.store.authorizations import RedisAuthorizations
 from gateway.store.clients import RedisClients
+from gateway.store.cluster import Cluster, ClusterLink
 from gateway.store.connect import connect
 from gateway.store.datadir import read_secret
-from gateway.store.dial import find_address
+from gateway.store.facts import reach_store
 from gateway.store.findings import RedisFindings
 from gateway.store.limits import RedisLimits
 from gateway.store.link import VerdictLink
@@ -73,16 +74,15 @@ class Worker:
         self._configured = config.listen.max_connections
         config = self._config = _fit_connections(config)
         store = config.store
-        address, login = find_address(store, socket_path)
-        timeout = store.timeout.total_seconds()
         self.redis = connect(store, socket_path=socket_path)
-        self._link = VerdictLink(address, login, prefix=store.prefix, timeout=timeout, registry=registry)
+        self._link: VerdictLink | ClusterLink
+        self._wire: Wire | Cluster
+        self._link, self._wire = reach_store(store, socket_path=socket_path, registry=registry)
         verdicts = Verdicts(
             self._link, clock=asyncio.get_running_loop().time, registry=registry,
             keeps_stale=any(route.on_store_failure == "cached" for route in config.routes),
         )  # fmt: skip
         self._hasher = Hasher()
-        self._wire = Wire(address, login, timeout=timeout, registry=registry)
         clients, tokens = RedisClients(self._wire, store.prefix), RedisTokens(self._wire, store.prefix)
         admissions = RedisAdmissions(self._wire, store.prefix)
         authorizations = RedisAuthorizations(self._wire, store.prefix)

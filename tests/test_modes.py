@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from gateway import modes
 from gateway.config.model import Config, Store
+from gateway.errors import Unavailable
 from gateway.store.embedded import EmbeddedStore
 from tests.servers import ValkeyServer
 
@@ -28,19 +29,34 @@ async def redis(valkey: ValkeyServer) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-@pytest.mark.parametrize(
-    ("policy", "maxmemory", "warned"),
-    [("noeviction", "100mb", False), ("allkeys-lru", "100mb", True), ("volatile-ttl", "1mb", True), ("allkeys-lru", "0", False)],
-)
-async def test_f07_a_store_that_evicts_is_warned_of(
-    redis: Redis, caplog: pytest.LogCaptureFixture, policy: str, maxmemory: str, warned: bool
-) -> None:
-    """It could end clients, which nobody can register again with the same secrets."""
+EVICTING = ["allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"]
+
+
+@pytest.mark.parametrize("policy", EVICTING)
+async def test_f07_a_store_that_evicts_is_refused(redis: Redis, policy: str) -> None:
+    """It could end clients, which nobody can register again with the same secrets; whether its memory is bounded yet or not."""
     await redis.config_set("maxmemory-policy", policy)
-    await redis.config_set("maxmemory", maxmemory)
+    with pytest.raises(Unavailable) as caught:
+        await modes.reach(Config(store=Store(url="redis://u:secret@h")), redis)
+    said = str(caught.value)
+    assert policy in said
+    assert "set maxmemory-policy noeviction there, or store.allow_eviction: true" in said
+    assert "secret" not in said
+
+
+async def test_f07_who_says_so_may_use_a_store_that_evicts(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    """With one warning."""
+    await redis.config_set("maxmemory-policy", "volatile-ttl")
+    with caplog.at_level(logging.WARNING, "gateway.app"):
+        assert await modes.reach(Config(store=Store(url="redis://h", allow_eviction=True)), redis)
+    assert [record.msg for record in caplog.records] == ["store.evicts"]
+
+
+async def test_f07_noeviction_passes_without_a_word(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    await redis.config_set("maxmemory", "100mb")
     with caplog.at_level(logging.WARNING, "gateway.app"):
         assert await modes.reach(Config(store=Store(url="redis://h")), redis)
-    assert [record.msg for record in caplog.records] == (["store.evicts"] if warned else [])
+    assert not caplog.records
 
 
 class Dead:

@@ -124,7 +124,7 @@ class Store(Section):
     """Where clients and tokens live: a Redis-compatible server."""
 
     url: str = "embedded:var/store"
-    """embedded:DIR for a Valkey server of our own, or redis://host:6379/0, rediss://…, unix:///run/redis.sock."""
+    """embedded:DIR for a Valkey server of our own, or redis://host:6379/0, rediss://…, unix:///run/redis.sock, redis+cluster://h1,h2."""
     username: str | None = None
     """ACL user."""
     password: Secret | None = None
@@ -137,6 +137,11 @@ class Store(Section):
     """``local``: a change is acknowledged once the server has it; ``replicated`` is yet to come."""
     prefix: Annotated[str, Field(pattern=KEY_PREFIX_PATTERN)] = "gw"
     """First part of every key, so that several gateways can share a server without sharing tokens."""
+    allow_eviction: Flag = False
+    """
+    Start although the server's ``maxmemory-policy`` is not ``noeviction``: when its memory is full it then drops tokens and
+    clients, which are invalid from there on.  Otherwise that is exit code 69.
+    """
 
 
 def _store_section(value: Any) -> Any:
@@ -719,7 +724,7 @@ class Config(Section):
     workers: Annotated[int, Field(ge=1, le=256), AS_WHOLE] = 1
     """Processes that share the port."""
     store: Annotated[Store, BeforeValidator(_store_section, json_schema_input_type=str | Store)] = Store()
-    """A URL, or a mapping with url, username, password, ca_file, timeout, durability, prefix."""
+    """A URL, or a mapping with url, username, password, ca_file, timeout, durability, prefix, allow_eviction."""
     oauth: OAuth = OAuth()
     """The authorization server."""
     secrets: Secrets | None = None

@@ -13,7 +13,10 @@ from gateway.config.draft import Draft
 from gateway.config.faults import Fault
 
 _FORMS = "write embedded:DIR, redis://host:6379/0, rediss://host:6379/0 or unix:///run/redis.sock"
-_LATER = ("redis+sentinel", "redis+cluster")
+_NODES = "name nodes of the cluster, like redis+cluster://h1:6379,h2:6379; it has one database, 0"
+_WITH_TLS = ("rediss:", "rediss+cluster:")
+_LATER = ("redis+sentinel",)
+_CLUSTER = ("redis+cluster", "rediss+cluster")
 
 
 def url(draft: Draft) -> Iterator[Fault]:
@@ -32,6 +35,8 @@ def url_fault(text: str) -> str:
         return "" if rest and not rest.startswith("//") else "name the folder: embedded:var/store"
     if scheme in _LATER:
         return f"{scheme} is not available yet: {_FORMS}"
+    if scheme in _CLUSTER:
+        return _cluster_fault(rest)
     if scheme not in ("redis", "rediss", "unix"):
         return _FORMS
     try:
@@ -51,6 +56,22 @@ def url_fault(text: str) -> str:
     return ""
 
 
+def _cluster_fault(rest: str) -> str:
+    said, slash, after = rest.removeprefix("//").partition("/")
+    if not rest.startswith("//") or (slash and after):
+        return _NODES
+    for node in said.rpartition("@")[2].split(","):
+        try:
+            place = urlsplit(f"//{node}")
+            port = place.port
+        except ValueError:
+            return _NODES
+        host = f"[{place.hostname}]" if ":" in (place.hostname or "") else place.hostname or ""
+        if not is_host(host) or port == 0 or place.path or place.query or place.fragment:
+            return _NODES
+    return ""
+
+
 def credentials(draft: Draft) -> Iterator[Fault]:
     """User and password stand in one place, and only where somebody asks for them."""
     store = draft.config.store
@@ -64,7 +85,7 @@ def credentials(draft: Draft) -> Iterator[Fault]:
 def options(draft: Draft) -> Iterator[Fault]:
     """Options that would do nothing, or never succeed, with this kind of store."""
     store = draft.config.store
-    if store.ca_file is not None and not store.url.startswith("rediss:"):
+    if store.ca_file is not None and not store.url.startswith(_WITH_TLS):
         yield draft.fault("certificates are verified with rediss:// only: change the URL or remove ca_file", "store", "ca_file")
     if store.durability == "replicated":
         yield draft.fault("replicated is not available yet: write local", "store", "durability")
@@ -73,7 +94,7 @@ def options(draft: Draft) -> Iterator[Fault]:
 def files(draft: Draft) -> Iterator[Fault]:
     """Who vouches for the store's certificate can be read."""
     store = draft.config.store
-    if store.ca_file is not None and store.url.startswith("rediss:"):
+    if store.ca_file is not None and store.url.startswith(_WITH_TLS):
         try:
             load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "ca_file", store.ca_file)
         except Unusable as unusable:

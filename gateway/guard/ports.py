@@ -39,8 +39,12 @@ class Listener(Protocol):
     def everything_changed(self) -> None:
         """FLUSHALL, or a link that is up anew: nothing that was read before is confirmed any more."""
 
-    def link_lost(self) -> None:
-        """Changes are not told any more; nothing that was read before is confirmed."""
+    def link_lost(self, lost: Callable[[str], bool] | None = None) -> None:
+        """
+        Changes are not told any more; nothing that was read before is confirmed.
+
+        ``lost`` says of which clients' tokens nothing can be known until it is back; None: of all.
+        """
 
 
 class Nobody:
@@ -55,7 +59,7 @@ class Nobody:
     def everything_changed(self) -> None:
         """Nobody cares."""
 
-    def link_lost(self) -> None:
+    def link_lost(self, lost: Callable[[str], bool] | None = None) -> None:
         """Nobody cares."""
 
 

@@ -192,7 +192,7 @@ class Streams:
         self._doubted.update(dict.fromkeys(self._tokens))
         self._retry = 0.0
 
-    def link_lost(self) -> None:
+    def link_lost(self, lost: Callable[[str], bool] | None = None) -> None:
         """The same: what can't be asked is asked again."""
         self.everything_changed()
 

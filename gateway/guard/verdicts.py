@@ -159,12 +159,14 @@ class Verdicts:
         self._forget_all()
         self.watcher.everything_changed()
 
-    def link_lost(self) -> None:
-        """Forget all that counts as confirmed; what was known stays for whoever may go on with it."""
+    def link_lost(self, lost: Callable[[str], bool] | None = None) -> None:
+        """Forget all that counts as confirmed; what was known of who can't be asked about stays for whoever may go on with it."""
         stale = dict(self._kept) if self._keeps_stale else {}
+        if lost is not None:
+            stale = {digest: verdict for digest, verdict in stale.items() if lost(verdict.client_id)}
         self._forget_all()
         self._stale, self._lost_at = stale, self._clock()
-        self.watcher.link_lost()
+        self.watcher.link_lost(lost)
 
     def _forget_all(self) -> None:
         self._all_changed.value += 1

@@ -15,6 +15,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from gateway.errors import StoreUnavailable
 from gateway.store.resp import Reply, Word
+from gateway.store.slots import Elsewhere, read_elsewhere
 
 _CORRUPT = re.compile(r"CORRUPT:([a-z]+)")
 _CODE = re.compile(r"[A-Z]{2,20}\b")
@@ -37,12 +38,23 @@ class NoScript(StoreUnavailable):
     """The server does not have this script."""
 
 
+class Moved(StoreUnavailable):
+    """Another server of the cluster has the slot (MOVED), or has this key of it already (ASK); nothing was done."""
+
+    def __init__(self, there: Elsewhere) -> None:
+        super().__init__("ASK" if there.once else "MOVED")
+        self.host, self.port, self.once = there
+
+
 def refusal(text: str) -> StoreUnavailable:
     """The error for an error reply.  Of its text, which may hold parts of a command, only what is known to be harmless."""
     found = _CODE.match(text)
     code = found[0] if found else "unexpected reply"
     if code == "NOSCRIPT":
         return NoScript(code)
+    there = read_elsewhere(text)
+    if there is not None:
+        return Moved(there)
     corrupt = _CORRUPT.search(text)
     return StoreUnavailable(f"corrupt {corrupt[1]} record" if corrupt else code)
 

@@ -13,7 +13,9 @@ from redis.backoff import NoBackoff
 
 from gateway.config.model import Store
 from gateway.errors import ConfigFault
-from gateway.store.dial import find_address
+from gateway.store.cluster import Cluster, ClusterClient
+from gateway.store.dial import find_address, find_seeds
+from gateway.telemetry.metrics import Registry
 
 MAX_CONNECTIONS = 32
 """Connections per worker; a burst above it waits for one, up to the store's timeout."""
@@ -27,7 +29,7 @@ class _Tls(SSLConnection):
         self.ssl_context.context = context
 
 
-def connect(store: Store, *, socket_path: Path | None) -> Redis:
+def connect(store: Store, *, socket_path: Path | None) -> Any:
     """
     Make a client; it connects on first use, from the running event loop.
 
@@ -42,6 +44,9 @@ def connect(store: Store, *, socket_path: Path | None) -> Redis:
         OSError: If ``ca_file`` can't be read.
     """
     _check_scheme(store.url, embedded=socket_path is not None)
+    if store.url.startswith(("redis+cluster:", "rediss+cluster:")):
+        seeds, login = find_seeds(store)
+        return ClusterClient(Cluster(seeds, login, timeout=store.timeout.total_seconds(), registry=Registry()))
     address, login = find_address(store, socket_path)
     timeout = store.timeout.total_seconds()
     kind: type[AbstractConnection] = Connection
@@ -69,8 +74,8 @@ def connect(store: Store, *, socket_path: Path | None) -> Redis:
 
 def _check_scheme(url: str, *, embedded: bool) -> None:
     scheme = url.partition(":")[0]
-    if embedded or scheme in ("redis", "rediss", "unix"):
+    if embedded or scheme in ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"):
         return
-    if scheme in ("redis+sentinel", "redis+cluster"):
+    if scheme == "redis+sentinel":
         raise ConfigFault([f"store: {scheme}:// is not supported yet; use redis://, rediss://, unix:// or embedded:DIR"])
     raise ConfigFault([f"store: can't connect to a {scheme} URL; use redis://, rediss://, unix:// or embedded:DIR"])

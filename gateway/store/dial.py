@@ -84,3 +84,21 @@ async def _connect(address: Address, connection: Connection) -> None:
         await loop.create_unix_connection(lambda: connection, address.path)
     else:
         await loop.create_connection(lambda: connection, address.host, address.port, ssl=address.tls)
+
+
+def find_seeds(store: Store) -> tuple[list[Address], Login]:
+    """
+    Read the URL of a cluster, ``redis+cluster://[user:password@]host:port,host:port`` or ``rediss+cluster://…``.
+
+    Raises:
+        OSError: If ``ca_file`` can't be read (`ssl.SSLError` when it holds no certificate).
+    """
+    scheme, _, rest = store.url.partition("://")
+    said, _, hosts = rest.partition("/")[0].rpartition("@")
+    username, _, password = said.partition(":")
+    login = Login(
+        store.username or unquote(username), store.password.get_secret_value() if store.password else unquote(password)
+    )
+    tls = ssl.create_default_context(cafile=store.ca_file) if scheme == "rediss+cluster" else None
+    places = [urlsplit(f"//{host}") for host in hosts.split(",")]
+    return [Address(place.hostname or "127.0.0.1", place.port or 6379, tls=tls) for place in places], login

@@ -42,7 +42,7 @@ class Greeting:
     """which showed this, in seconds of the Unix epoch."""
 
 
-async def log_in(connection: Connection, login: Login, name: str) -> str:
+async def log_in(connection: Connection, login: Login, name: str, *, replica: bool = False) -> str:
     """
     Speak RESP3, log in, choose the database; fall back to RESP2 where the server knows nothing newer.
 
@@ -50,6 +50,7 @@ async def log_in(connection: Connection, login: Login, name: str) -> str:
         connection: A fresh one.
         login: Who we are.
         name: What the server's ``CLIENT LIST`` shall call it.
+        replica: Whether a replica will do.
 
     Returns:
         Why it is RESP2; empty when it is RESP3.
@@ -58,7 +59,7 @@ async def log_in(connection: Connection, login: Login, name: str) -> str:
         Refused: Wrong credentials, no such database, a replica.
         ConnectionGone: The connection ended meanwhile.
     """
-    older = await _hello(connection, login)
+    older = await _hello(connection, login, replica=replica)
     await connection.call("CLIENT", "SETNAME", name)
     if login.database:
         _accept(await connection.call("SELECT", str(login.database)))
@@ -82,13 +83,13 @@ async def greet(connection: Connection, login: Login) -> Greeting:
     return Greeting(uncached, asked, seconds(await connection.call("TIME")))
 
 
-async def _hello(connection: Connection, login: Login) -> str:
+async def _hello(connection: Connection, login: Login, *, replica: bool = False) -> str:
     words = ["HELLO", "3"]
     if login.password:
         words += ["AUTH", login.username or "default", login.password]
     reply = await connection.call(*words)
     if isinstance(reply, dict):
-        if reply.get(b"role", b"master") not in (b"master", b"primary"):
+        if not replica and reply.get(b"role", b"master") not in (b"master", b"primary"):
             raise Refused("the server is a replica")
         return "" if reply.get(b"proto") == 3 else "HELLO: another protocol"
     refusal = code(reply)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -42,9 +42,9 @@ class VerdictLink:
 
     def __init__(
         self, address: Address, login: Login, *, prefix: str, timeout: float, registry: Registry,
-        log: logging.Logger | None = None,
-    ) -> None:
-        """``timeout``: seconds after which a look-up fails at the latest."""
+        log: logging.Logger | None = None, labels: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """``timeout``: seconds after which a look-up fails at the latest; ``labels`` tell it from others of this worker."""
         self.listener = Nobody()  # nothing was read either
         self._address = address
         self._keys = Keys(prefix)
@@ -56,11 +56,11 @@ class VerdictLink:
         self._caching = False
         self._offset = float("-inf")
         self._complained: dict[tuple[str, str], float] = {}
-        self._bind(registry)
+        self._bind(registry, labels or {})
 
-    def _bind(self, registry: Registry) -> None:
-        self._up = registry.gauge("gateway_store_link_up", "Verdict links that stand")
-        self._tracked = registry.gauge("gateway_store_link_caching", "Verdict links whose server reports changes")
+    def _bind(self, registry: Registry, labels: Mapping[str, str]) -> None:
+        self._up = registry.gauge("gateway_store_link_up", "Verdict links that stand", **labels)
+        self._tracked = registry.gauge("gateway_store_link_caching", "Verdict links whose server reports changes", **labels)
         self._lost = registry.counter("gateway_store_link_lost_total", "Verdict links lost")
         self._tokens = registry.counter("gateway_store_lookups_total", "Records looked up", record="token")
         self._clients = registry.counter("gateway_store_lookups_total", "Records looked up", record="client")

@@ -282,10 +282,9 @@ async def test_f03_a_cancelled_call_never_leaves_its_answer_to_the_next(valkey: 
 # --- the store section ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", ["redis+sentinel", "redis+cluster"])
-def test_what_is_not_supported_yet_is_said(scheme: str) -> None:
+def test_what_is_not_supported_yet_is_said() -> None:
     with pytest.raises(ConfigFault, match="not supported yet"):
-        connect(Store(url=f"{scheme}://h1:1,h2:2/mymaster/0"), socket_path=None)
+        connect(Store(url="redis+sentinel://h1:1,h2:2/mymaster/0"), socket_path=None)
 
 
 @pytest.mark.parametrize("url", ["http://h", "h:6379", "embedded:var/store"])
