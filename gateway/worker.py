@@ -36,17 +36,14 @@ from gateway.routing import Router
 from gateway.store.admissions import RedisAdmissions
 from gateway.store.authorizations import RedisAuthorizations
 from gateway.store.clients import RedisClients
-from gateway.store.cluster import Cluster, ClusterLink
 from gateway.store.connect import connect
 from gateway.store.datadir import read_secret
 from gateway.store.facts import reach_store
 from gateway.store.findings import RedisFindings
 from gateway.store.limits import RedisLimits
-from gateway.store.link import VerdictLink
 from gateway.store.sessions import RedisSessions
 from gateway.store.signing_keys import RedisSigningKeys
 from gateway.store.tokens import RedisTokens
-from gateway.store.wire import Wire
 from gateway.telemetry.accesslog import AccessLog
 from gateway.telemetry.metrics import Registry
 
@@ -75,19 +72,18 @@ class Worker:
         config = self._config = _fit_connections(config)
         store = config.store
         self.redis = connect(store, socket_path=socket_path)
-        self._link: VerdictLink | ClusterLink
-        self._wire: Wire | Cluster
-        self._link, self._wire = reach_store(store, socket_path=socket_path, registry=registry)
+        reached = self._reached = reach_store(store, socket_path=socket_path, registry=registry)
+        self._link, self._wire, changes = reached.link, reached.wire, reached.changes
         verdicts = Verdicts(
             self._link, clock=asyncio.get_running_loop().time, registry=registry,
             keeps_stale=any(route.on_store_failure == "cached" for route in config.routes),
         )  # fmt: skip
         self._hasher = Hasher()
-        clients, tokens = RedisClients(self._wire, store.prefix), RedisTokens(self._wire, store.prefix)
-        admissions = RedisAdmissions(self._wire, store.prefix)
-        authorizations = RedisAuthorizations(self._wire, store.prefix)
+        clients, tokens = RedisClients(changes, store.prefix), RedisTokens(changes, store.prefix)
+        admissions = RedisAdmissions(changes, store.prefix)
+        authorizations = RedisAuthorizations(changes, store.prefix)
         sessions = RedisSessions(self._wire, store.prefix)
-        signing_keys = RedisSigningKeys(self._wire, store.prefix)
+        signing_keys = RedisSigningKeys(changes, store.prefix)
         application = build(
             config, clients, tokens, admissions, authorizations, self._hasher, registry=registry,
             caught_up=self._link.caught_up, sessions=sessions, pages=_pages(config, sessions, registry),
@@ -132,6 +128,8 @@ class Worker:
         await self._authority.setup()
         await self._link.start()
         await self._wire.start()
+        if self._reached.waiting is not None:
+            await self._reached.waiting.start()
         if self._issuers is not None:
             self._issuers.start()
         await self._edge.start(sockets, turn)
@@ -166,6 +164,8 @@ class Worker:
         self._hasher.close()
         await self._link.close()
         await self._wire.close()
+        if self._reached.waiting is not None:
+            await self._reached.waiting.close()
         await self.redis.aclose()
         self._access_log.close()
 

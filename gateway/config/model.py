@@ -124,7 +124,10 @@ class Store(Section):
     """Where clients and tokens live: a Redis-compatible server."""
 
     url: str = "embedded:var/store"
-    """embedded:DIR for a Valkey server of our own, or redis://host:6379/0, rediss://…, unix:///run/redis.sock, redis+cluster://h1,h2."""
+    """
+    embedded:DIR for a Valkey server of our own, or redis://host:6379/0, rediss://…, unix:///run/redis.sock,
+    redis+sentinel://h1,h2/mymaster/0, redis+cluster://h1,h2.
+    """
     username: str | None = None
     """ACL user."""
     password: Secret | None = None
@@ -134,7 +137,10 @@ class Store(Section):
     timeout: SomeTime = timedelta(milliseconds=500)
     """Longest wait for one answer of the store before the request is refused with 503."""
     durability: Literal["local", "replicated"] = "local"
-    """``local``: a change is acknowledged once the server has it; ``replicated`` is yet to come."""
+    """
+    local: a change is acknowledged once the server has it.  replicated: once a replica has it too (WAIT), so that no failover
+    undoes a revocation; without a replica that answers within half the ``timeout``, 503.
+    """
     prefix: Annotated[str, Field(pattern=KEY_PREFIX_PATTERN)] = "gw"
     """First part of every key, so that several gateways can share a server without sharing tokens."""
     allow_eviction: Flag = False

@@ -14,8 +14,9 @@ from gateway.config.faults import Fault
 
 _FORMS = "write embedded:DIR, redis://host:6379/0, rediss://host:6379/0 or unix:///run/redis.sock"
 _NODES = "name nodes of the cluster, like redis+cluster://h1:6379,h2:6379; it has one database, 0"
-_WITH_TLS = ("rediss:", "rediss+cluster:")
-_LATER = ("redis+sentinel",)
+_SENTINELS = "name sentinels and the master that they know, like redis+sentinel://h1:26379,h2:26379/mymaster/0"
+_WITH_TLS = ("rediss:", "rediss+cluster:", "rediss+sentinel:")
+_SENTINEL = ("redis+sentinel", "rediss+sentinel")
 _CLUSTER = ("redis+cluster", "rediss+cluster")
 
 
@@ -33,10 +34,11 @@ def url_fault(text: str) -> str:
         return _FORMS
     if scheme == "embedded":
         return "" if rest and not rest.startswith("//") else "name the folder: embedded:var/store"
-    if scheme in _LATER:
-        return f"{scheme} is not available yet: {_FORMS}"
     if scheme in _CLUSTER:
-        return _cluster_fault(rest)
+        return "" if _are_nodes(rest) and rest.removeprefix("//").partition("/")[2] == "" else _NODES
+    if scheme in _SENTINEL:
+        path = rest.removeprefix("//").partition("/")[2]
+        return "" if _are_nodes(rest) and re.fullmatch(r"[A-Za-z0-9._-]+(/[0-9]{0,3})?", path) else _SENTINELS
     if scheme not in ("redis", "rediss", "unix"):
         return _FORMS
     try:
@@ -56,20 +58,20 @@ def url_fault(text: str) -> str:
     return ""
 
 
-def _cluster_fault(rest: str) -> str:
-    said, slash, after = rest.removeprefix("//").partition("/")
-    if not rest.startswith("//") or (slash and after):
-        return _NODES
-    for node in said.rpartition("@")[2].split(","):
+def _are_nodes(rest: str) -> bool:
+    """Whether ``//`` and a list of hosts, with ports or without, stand in front of the first slash."""
+    if not rest.startswith("//"):
+        return False
+    for node in rest.removeprefix("//").partition("/")[0].rpartition("@")[2].split(","):
         try:
             place = urlsplit(f"//{node}")
             port = place.port
         except ValueError:
-            return _NODES
+            return False
         host = f"[{place.hostname}]" if ":" in (place.hostname or "") else place.hostname or ""
-        if not is_host(host) or port == 0 or place.path or place.query or place.fragment:
-            return _NODES
-    return ""
+        if not is_host(host) or port == 0 or place.query or place.fragment:
+            return False
+    return True
 
 
 def credentials(draft: Draft) -> Iterator[Fault]:
@@ -87,8 +89,8 @@ def options(draft: Draft) -> Iterator[Fault]:
     store = draft.config.store
     if store.ca_file is not None and not store.url.startswith(_WITH_TLS):
         yield draft.fault("certificates are verified with rediss:// only: change the URL or remove ca_file", "store", "ca_file")
-    if store.durability == "replicated":
-        yield draft.fault("replicated is not available yet: write local", "store", "durability")
+    if store.durability == "replicated" and store.url.startswith("embedded:"):
+        yield draft.fault("an embedded store has no replica: write local, or a URL", "store", "durability")
 
 
 def files(draft: Draft) -> Iterator[Fault]:

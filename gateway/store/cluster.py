@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from typing import Any
-
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.errors import GatewayError, StoreUnavailable
 from gateway.guard.ports import ClientDone, Listener, Nobody, TokenDone
@@ -45,18 +43,20 @@ _AGAIN = frozenset({"MOVED", "CLUSTERDOWN", "TRYAGAIN"})
 class Primary:
     """One primary, as it is known at present."""
 
-    def __init__(self, address: Address, wire: Wire, link: VerdictLink | None) -> None:
+    def __init__(self, address: Address, wire: Wire, link: VerdictLink | None, waiting: Wire | None) -> None:
         self.address = address
         self.wire = wire
+        self.waiting = waiting
+        """Where changes wait for replicas."""
         self.link = link
         self.sound = False
         """Whether it says that the cluster is well, as of the last look."""
 
     async def close(self) -> None:
         """End its connections."""
-        await self.wire.close()
-        if self.link is not None:
-            await self.link.close()
+        for connection in (self.wire, self.waiting, self.link):
+            if connection is not None:
+                await connection.close()
 
 
 class Cluster:
@@ -65,6 +65,7 @@ class Cluster:
     def __init__(
         self, seeds: list[Address], login: Login, *, timeout: float, registry: Registry,
         make_link: Callable[[Address, dict[str, str]], VerdictLink] | None = None, log: logging.Logger | None = None,
+        waits: bool = False,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -74,7 +75,9 @@ class Cluster:
             registry: Where its wires count.
             make_link: Makes the link to a primary, with labels of its metrics; None: nobody looks verdicts up.
             log: Hears of changes.
+            waits: Whether `change` is used.
         """
+        self._waits = waits
         self._seeds = seeds
         self._login = login
         self._timeout = timeout
@@ -131,15 +134,36 @@ class Cluster:
         slot = slot_of_command(words)
         if slot is None:
             return await self._call_any(*words)
+        return await self._route(slot, words, lambda primary: primary.wire.call(*words))
+
+    async def change(self, words: tuple[Word, ...], mark: bytes, wait_ms: int) -> Reply:
+        """
+        One command that writes, and wait until a replica of its primary has it: see `gateway.store.replicated`.
+
+        Raises:
+            NoScript, StoreUnavailable: As `Wire.change`; also when nobody serves the slot.
+        """
+        if not self._known.is_set():
+            await self._wait_for_layout()
+        slot = slot_of_command(words)
+        assert slot is not None
+
+        def change(primary: Primary) -> Awaitable[Reply]:
+            assert primary.waiting is not None
+            return primary.waiting.change(words, mark, wait_ms)
+
+        return await self._route(slot, words, change)
+
+    async def _route(self, slot: int, words: tuple[Word, ...], ask: Callable[[Primary], Awaitable[Reply]]) -> Reply:
         for attempt in range(MOVES):
             primary = self._owners[slot]
             if primary is None:
                 refused = StoreUnavailable("no primary for the slot")
             else:
                 try:
-                    return await primary.wire.call(*words)
+                    return await ask(primary)
                 except Moved as moved:
-                    if moved.once:
+                    if moved.once and not self._waits:
                         return await self._ask(moved, words)
                     refused = moved
                 except StoreUnavailable as error:
@@ -268,61 +292,16 @@ class Cluster:
     async def _connect(self, address: Address) -> Primary:
         wire = Wire(address, self._login, timeout=self._timeout, registry=self._registry, log=self._log)
         link = self._make_link(address, {"primary": str(address)}) if self._make_link is not None else None
-        primary = Primary(address, wire, link)
+        waiting = None
+        if self._waits:
+            waiting = Wire(address, self._login, timeout=self._timeout, registry=self._registry, log=self._log)
+            await waiting.start()
+        primary = Primary(address, wire, link, waiting)
         primary.sound = True  # it was named by one that is
         await wire.start()
         if link is not None:
             await link.start()
         return primary
-
-
-class ClusterClient:
-    """As much of redis-py's client as is used beside a worker; it connects on first use."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-
-    async def execute_command(self, *words: Word) -> Reply:
-        """
-        One command.
-
-        Raises:
-            NoScript, StoreUnavailable: As `Cluster.call`.
-        """
-        await self._cluster.start()
-        return await self._cluster.call(*words)
-
-    async def ping(self) -> bool:
-        """
-        Whether all primaries answer.
-
-        Raises:
-            redis.exceptions.ConnectionError: They don't.
-        """
-        try:
-            await self.execute_command("PING")
-        except StoreUnavailable as error:
-            raise RedisConnectionError(error.reason) from None
-        return True
-
-    async def info(self, section: str) -> dict[str, str]:
-        """
-        INFO of the primary that says something else than the others, or of any.
-
-        Raises:
-            redis.exceptions.ConnectionError: They don't answer.
-        """
-        await self.ping()
-        replies = await asyncio.gather(*(one.wire.call("INFO", section) for one in self._cluster.primaries.values()))
-        found = [
-            dict(line.split(":", 1) for line in bytes(reply).decode("utf-8", "replace").splitlines() if ":" in line)
-            for reply in replies
-        ]
-        return next((one for one in found if one.get("maxmemory_policy", "noeviction") != "noeviction"), found[0])
-
-    async def aclose(self) -> None:
-        """End its connections."""
-        await self._cluster.close()
 
 
 class ClusterLink:
@@ -332,9 +311,9 @@ class ClusterLink:
 
     def __init__(
         self, seeds: list[Address], login: Login, *, prefix: str, timeout: float, registry: Registry,
-        log: logging.Logger | None = None,
+        log: logging.Logger | None = None, waits: bool = False,
     ) -> None:  # fmt: skip
-        """As `VerdictLink`."""
+        """As `VerdictLink` and `Cluster`."""
         self.listener = Nobody()
 
         def make_link(address: Address, labels: dict[str, str]) -> VerdictLink:
@@ -342,7 +321,7 @@ class ClusterLink:
             link.listener = _Heard(self, link)
             return link
 
-        self.cluster = Cluster(seeds, login, timeout=timeout, registry=registry, make_link=make_link, log=log)
+        self.cluster = Cluster(seeds, login, timeout=timeout, registry=registry, make_link=make_link, log=log, waits=waits)
         self.cluster.on_change = lambda: self.listener.everything_changed()
         self._moves: set[asyncio.Task[None]] = set()
 

@@ -13,8 +13,9 @@ from redis.backoff import NoBackoff
 
 from gateway.config.model import Store
 from gateway.errors import ConfigFault
-from gateway.store.cluster import Cluster, ClusterClient
-from gateway.store.dial import find_address, find_seeds
+from gateway.store.desk_client import Client
+from gateway.store.dial import find_address
+from gateway.store.facts import is_cluster, is_watched, reach_store
 from gateway.telemetry.metrics import Registry
 
 MAX_CONNECTIONS = 32
@@ -44,9 +45,8 @@ def connect(store: Store, *, socket_path: Path | None) -> Any:
         OSError: If ``ca_file`` can't be read.
     """
     _check_scheme(store.url, embedded=socket_path is not None)
-    if store.url.startswith(("redis+cluster:", "rediss+cluster:")):
-        seeds, login = find_seeds(store)
-        return ClusterClient(Cluster(seeds, login, timeout=store.timeout.total_seconds(), registry=Registry()))
+    if is_cluster(store) or is_watched(store) or store.durability == "replicated":
+        return Client(reach_store(store, socket_path=socket_path, registry=Registry()))
     address, login = find_address(store, socket_path)
     timeout = store.timeout.total_seconds()
     kind: type[AbstractConnection] = Connection
@@ -74,8 +74,6 @@ def connect(store: Store, *, socket_path: Path | None) -> Any:
 
 def _check_scheme(url: str, *, embedded: bool) -> None:
     scheme = url.partition(":")[0]
-    if embedded or scheme in ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"):
+    if embedded or scheme.partition("+")[0] in ("redis", "rediss") or scheme == "unix":
         return
-    if scheme == "redis+sentinel":
-        raise ConfigFault([f"store: {scheme}:// is not supported yet; use redis://, rediss://, unix:// or embedded:DIR"])
     raise ConfigFault([f"store: can't connect to a {scheme} URL; use redis://, rediss://, unix:// or embedded:DIR"])

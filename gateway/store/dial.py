@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from gateway.config.model import Store
@@ -32,6 +32,29 @@ class Address:
     def __str__(self) -> str:
         """For logs."""
         return self.path or f"{self.host}:{self.port}"
+
+    async def address(self) -> Address:
+        """Here, always: it is a `Place`."""
+        return self
+
+    def moved(self) -> bool:
+        """It never does."""
+        return False
+
+
+class Place(Protocol):
+    """Where a server is, or who knows."""
+
+    async def address(self) -> Address:
+        """
+        Where it is now.
+
+        Raises:
+            OSError, Refused: Nobody knows.
+        """
+
+    def moved(self) -> bool:
+        """Whether it is elsewhere than it was said to be last; asked once a second while a connection stands."""
 
 
 def find_address(store: Store, socket_path: Path | None = None) -> tuple[Address, Login]:
@@ -59,7 +82,7 @@ def find_address(store: Store, socket_path: Path | None = None) -> tuple[Address
     return Address(url.hostname or "127.0.0.1", url.port or 6379, tls=tls), login
 
 
-async def dial(address: Address, greet: Callable[[Connection], Awaitable[G]]) -> tuple[Connection, G]:
+async def dial(place: Place, greet: Callable[[Connection], Awaitable[G]]) -> tuple[Connection, G]:
     """
     Connect and greet; what ``greet`` learns is returned.
 
@@ -68,6 +91,7 @@ async def dial(address: Address, greet: Callable[[Connection], Awaitable[G]]) ->
         Refused: The server won't serve us.
         ConnectionGone: The connection ended meanwhile.
     """
+    address = await place.address()
     connection = Connection(asyncio.get_running_loop())
     try:
         async with asyncio.timeout(DIAL_TIMEOUT):
@@ -86,9 +110,11 @@ async def _connect(address: Address, connection: Connection) -> None:
         await loop.create_connection(lambda: connection, address.host, address.port, ssl=address.tls)
 
 
-def find_seeds(store: Store) -> tuple[list[Address], Login]:
+def find_several(store: Store, *, port: int = 6379) -> tuple[list[Address], Login]:
     """
-    Read the URL of a cluster, ``redis+cluster://[user:password@]host:port,host:port`` or ``rediss+cluster://…``.
+    Read a URL with several hosts, ``redis+cluster://[user:password@]host:port,host:port`` or ``redis+sentinel://…/master/0``.
+
+    With ``rediss+`` all speak TLS; ``port`` is that of those which name none.
 
     Raises:
         OSError: If ``ca_file`` can't be read (`ssl.SSLError` when it holds no certificate).
@@ -99,6 +125,18 @@ def find_seeds(store: Store) -> tuple[list[Address], Login]:
     login = Login(
         store.username or unquote(username), store.password.get_secret_value() if store.password else unquote(password)
     )
-    tls = ssl.create_default_context(cafile=store.ca_file) if scheme == "rediss+cluster" else None
+    tls = ssl.create_default_context(cafile=store.ca_file) if scheme.startswith("rediss") else None
     places = [urlsplit(f"//{host}") for host in hosts.split(",")]
-    return [Address(place.hostname or "127.0.0.1", place.port or 6379, tls=tls) for place in places], login
+    return [Address(place.hostname or "127.0.0.1", place.port or port, tls=tls) for place in places], login
+
+
+def find_master(store: Store) -> tuple[list[Address], str, Login]:
+    """
+    Read the URL of sentinels: who they are, the master's name, and who we are to it.
+
+    Raises:
+        OSError: If ``ca_file`` can't be read (`ssl.SSLError` when it holds no certificate).
+    """
+    sentinels, login = find_several(store, port=26379)
+    name, _, database = store.url.partition("://")[2].partition("/")[2].partition("/")
+    return sentinels, unquote(name), Login(login.username, login.password, int(database or 0))

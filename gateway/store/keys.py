@@ -145,6 +145,13 @@ class Keys:
         """What routes that only report would have refused."""
         return f"{self._prefix}:rf".encode("ascii")
 
+    def mark(self, key: bytes) -> bytes:
+        """A key in the slot of another one, to be written behind its change."""
+        begin = key.find(b"{")
+        end = key.find(b"}", begin + 1)
+        tag = key[begin + 1 : end] if 0 <= begin < end - 1 else key
+        return f"{self._prefix}:wt:{{".encode("ascii") + tag + b"}"
+
     def rate(self, name: str) -> bytes:
         """What is left of a rate."""
         return f"{self._prefix}:lr:{name}".encode("ascii")

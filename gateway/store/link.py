@@ -21,7 +21,7 @@ from gateway.errors import StoreUnavailable
 from gateway.guard.ports import ClientDone, Listener, Nobody, TokenDone
 from gateway.oauth.tokens import AccessRef
 from gateway.store.codec import decode_client, decode_token
-from gateway.store.dial import Address, dial
+from gateway.store.dial import Place, dial
 from gateway.store.handshake import Greeting, Login, greet
 from gateway.store.keys import Keys
 from gateway.store.lookup import Beat, Get, Mark
@@ -41,7 +41,7 @@ class VerdictLink:
     listener: Listener
 
     def __init__(
-        self, address: Address, login: Login, *, prefix: str, timeout: float, registry: Registry,
+        self, address: Place, login: Login, *, prefix: str, timeout: float, registry: Registry,
         log: logging.Logger | None = None, labels: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         """``timeout``: seconds after which a look-up fails at the latest; ``labels`` tell it from others of this worker."""

@@ -18,8 +18,8 @@ class Script:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._text = (_FOLDER / "prelude.lua").read_text("ascii") + (_FOLDER / f"{name}.lua").read_text("ascii")
-        self._digest = sha1(self._text.encode("ascii"), usedforsecurity=False).hexdigest()
+        self.text = (_FOLDER / "prelude.lua").read_text("ascii") + (_FOLDER / f"{name}.lua").read_text("ascii")
+        self.digest = sha1(self.text.encode("ascii"), usedforsecurity=False).hexdigest()
 
     async def __call__(self, caller: Caller, keys: list[bytes], args: list[Word]) -> Reply:
         """
@@ -30,9 +30,9 @@ class Script:
         """
         try:
             try:
-                return await caller.call("EVALSHA", self._digest, len(keys), *keys, *args)
+                return await caller.call("EVALSHA", self.digest, len(keys), *keys, *args)
             except NoScript:
-                return await caller.call("EVAL", self._text, len(keys), *keys, *args)
+                return await caller.call("EVAL", self.text, len(keys), *keys, *args)
         except StoreUnavailable as error:
             raise StoreUnavailable(f"{self.name}: {error.reason}") from None
 

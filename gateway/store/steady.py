@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from gateway.errors import StoreUnavailable
-from gateway.store.dial import Address
+from gateway.store.dial import Place
 from gateway.store.handshake import Refused
 from gateway.store.resp import Ask, Connection, ConnectionGone, Timed
 
@@ -60,7 +60,7 @@ class Steady(Generic[G]):
     """
 
     def __init__(
-        self, name: str, address: Address, dial: Callable[[], Awaitable[tuple[Connection, G]]], owner: Owner[G], *,
+        self, name: str, address: Place, dial: Callable[[], Awaitable[tuple[Connection, G]]], owner: Owner[G], *,
         timeout: float, log: logging.Logger, most: int,
     ) -> None:
         """
@@ -203,7 +203,10 @@ class Steady(Generic[G]):
             connection.drop("silent")
         elif now - self._beaten >= HEARTBEAT:
             self._beaten = now
-            connection.send(self._owner.beat(now))
+            if self._address.moved():
+                connection.drop("the master is elsewhere")
+            else:
+                connection.send(self._owner.beat(now))
 
     def _fail_overdue(self, connection: Connection, now: float) -> None:
         overdue = []

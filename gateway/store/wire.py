@@ -15,7 +15,7 @@ import hiredis
 
 from gateway.errors import StoreUnavailable
 from gateway.store.caller import refusal
-from gateway.store.dial import Address, dial
+from gateway.store.dial import Place, dial
 from gateway.store.handshake import Login, log_in
 from gateway.store.resp import Ask, Connection, Reply, Timed, Word, pack
 from gateway.store.steady import Steady
@@ -31,7 +31,7 @@ class Wire:
     """One worker's connection to one store; implements `gateway.store.caller.Caller`."""
 
     def __init__(
-        self, address: Address, login: Login, *, timeout: float, registry: Registry, log: logging.Logger | None = None
+        self, address: Place, login: Login, *, timeout: float, registry: Registry, log: logging.Logger | None = None
     ) -> None:
         """``timeout``: seconds after which a command fails at the latest."""
         self._address = address
@@ -73,6 +73,24 @@ class Wire:
             reply.set_exception(StoreUnavailable(reason))
         return reply
 
+    async def change(self, words: tuple[Word, ...], mark: bytes, wait_ms: int) -> Reply:
+        """
+        One command that writes, and wait until a replica has it: see `gateway.store.replicated`.
+
+        Raises:
+            NoScript, StoreUnavailable: As `call`; or no replica had it in ``wait_ms``.
+        """
+        asked = self.call(*words), self.call("SET", mark, "1", "PX", 1000), self.call("WAIT", 1, wait_ms)
+        for one in asked:
+            one.add_done_callback(_look_at)
+        await asyncio.wait(asked)
+        reply, marked, replicas = asked
+        found = reply.result()
+        marked.result()
+        if replicas.result() < 1:
+            raise StoreUnavailable("no replica has the change")
+        return found
+
     # --- told by the connection --------------------------------------------------------------------------------------
 
     def took(self, connection: Connection, greeting: str) -> None:
@@ -96,6 +114,12 @@ class Wire:
     def overdue(self, count: int) -> None:
         """Commands were given up."""
         self._failed.value += count
+
+
+def _look_at(future: asyncio.Future[Reply]) -> None:
+    """A caller that goes away leaves answers that nobody asks for."""
+    if not future.cancelled():
+        future.exception()
 
 
 class Asked(Timed):

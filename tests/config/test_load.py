@@ -148,7 +148,7 @@ def test_all_faults_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> Non
     text = """\
 listen: {host: 127.0.0.1, port: 80800}
 admin: {host: 0.0.0.0}
-store: redis+sentinel://h:1/m/0
+store: redis+sentinel://h:1
 oauth:
   issuer: http://api.example.com
   registration: ${MODE}

@@ -229,7 +229,8 @@ def test_rfc8414_2_an_issuer_is_an_https_origin(tmp_path: Path, issuer: str, par
     [
         ("embedded:var/x", ""), ("redis://h", ""), ("redis://h:6379/0", ""), ("rediss://[::1]:6379/15", ""), ("unix:///run/redis.sock", ""),
         ("redis://:pw@h:6379", ""), ("redis://h/", ""),
-        ("embedded:", "8:8: store.url: name the folder"), ("redis+sentinel://h:1/m/0", "8:8: store.url: redis+sentinel is not available yet"),
+        ("embedded:", "8:8: store.url: name the folder"), ("redis+sentinel://h:1", "8:8: store.url: name sentinels"),
+        ("redis+sentinel://h:1/m/x", "8:8: store.url: name sentinels"), ("rediss+sentinel:///m", "8:8: store.url: name sentinels"),
         ("redis+cluster://h:1/1", "8:8: store.url: name nodes of the cluster"), ("redis+cluster://", "8:8: store.url: name nodes"),
         ("redis+cluster://h1:1,h2:x", "8:8: store.url: name nodes"), ("redis+cluster:h1", "8:8: store.url: name nodes"),
         ("rediss+cluster://h1,,h2", "8:8: store.url: name nodes"), ("redis://", "8:8: store.url: write embedded:DIR"),
@@ -242,8 +243,10 @@ def test_rfc8414_2_an_issuer_is_an_https_origin(tmp_path: Path, issuer: str, par
         ('{url: rediss://h, ca_file: "a\\0b"}', "8:35: store.ca_file: the file can't be read (no path)"),
         ("{url: rediss://h, ca_file: config.yaml}", "8:35: store.ca_file: there is no certificate in it"),
         ('{url: "embedded:a\\0b"}', "8:14: store.url: write embedded:DIR"),
-        ("{durability: replicated}", "8:21: store.durability: replicated is not available yet"),
-        ("{url: redis://h, durability: replicated}", "8:37: store.durability: replicated is not available yet"),
+        ("{durability: replicated}", "8:21: store.durability: an embedded store has no replica"),
+        ("{url: redis://h, durability: replicated}", ""), ("redis+sentinel://u:p@h1,h2:26380/my.master-1/0", ""),
+        ("rediss+sentinel://h1/m", ""), ("redis+cluster://u:p@h1:6379,[::1]:6380", ""), ("rediss+cluster://h1", ""),
+        ("{url: 'redis+cluster://u:p@h1', password: x}", "8:50: store.password: the URL holds a user or a password already"),
     ],
 )  # fmt: skip
 def test_a_store_is_of_a_known_kind(tmp_path: Path, store: str, fault: str) -> None:

@@ -1,4 +1,4 @@
-"""A gateway with two workers on a Redis Cluster of real servers."""
+"""A gateway with two workers on a Redis Cluster, and on a master that sentinels know: real servers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gateway.store.keys import Keys
 from tests.ops.running import CONFIG, Gateway
 from tests.servers import wait_for
 from tests.store.nodes import Nodes
+from tests.store.watched import Watched
 
 Make = Callable[..., Gateway]
 PASSES = 502
@@ -68,3 +69,35 @@ def test_one_primary_is_killed_and_whoever_lies_elsewhere_does_not_notice(gatewa
     assert ask(dead) == 401
     assert running.token(people[0])["access_token"]
     assert running.end() == 0
+
+
+def test_a_master_is_killed_and_its_successor_knows_all(gateway: Make, folder: Path) -> None:
+    """Sentinel, ``durability: replicated``: what was acknowledged is so afterwards; nobody comes in who should not meanwhile."""
+    (folder / "config.yaml").write_text(CONFIG)
+    watched = Watched()
+    try:
+        running = gateway(GATEWAY_STORE__URL=watched.url, GATEWAY_STORE__DURABILITY="replicated", GATEWAY_WORKERS="2").start()
+        client = running.register("ann")
+        live, dead = [running.token(client)["access_token"] for _ in range(2)]
+
+        def ask(token: str) -> int:
+            return running.ask("GET", "/v1/resource", Authorization=f"Bearer {token}")[0]
+
+        assert (ask(live), ask(dead)) == (PASSES, PASSES)
+        assert running.form(client, "/v1/oauth/revoke", f"token={dead}") == 200
+        watched.master.kill()
+        answers = set()
+
+        def is_back() -> bool:
+            answers.add(ask(live))
+            assert ask(dead) in (401, 503)
+            return {503, PASSES} <= answers and ask(live) == PASSES
+
+        wait_for(is_back, 20)
+        wait_for(lambda: ask(dead) == 401)
+        assert answers == {503, PASSES}
+        issued = running.form(client, "/v1/oauth/token", "grant_type=client_credentials")
+        assert issued == 503, "no replica is left, so nothing can be promised"
+        assert running.end() == 0
+    finally:
+        watched.remove()

@@ -69,16 +69,20 @@ class House:
 
 
 @asynccontextmanager
-async def a_house(nodes: Nodes, *, timeout: str = "500ms", keeps_stale: bool = False) -> AsyncIterator[House]:
+async def a_house(
+    nodes: Nodes, *, timeout: str = "500ms", keeps_stale: bool = False, durability: str = "local"
+) -> AsyncIterator[House]:
     registry = Registry()
-    link, cluster = reach_store(Store.model_validate({"url": nodes.url, "timeout": timeout}), socket_path=None, registry=registry)
+    store = Store.model_validate({"url": nodes.url, "timeout": timeout, "durability": durability})
+    reached = reach_store(store, socket_path=None, registry=registry)
+    link, cluster = reached.link, reached.wire
     assert isinstance(link, ClusterLink)
     assert isinstance(cluster, Cluster)
     verdicts = Verdicts(link, clock=asyncio.get_running_loop().time, registry=registry, keeps_stale=keeps_stale)
     await link.start()
     try:
         await until(lambda: link.caching)
-        yield House(link, cluster, verdicts, stores_on(None, cluster))  # type: ignore[arg-type]
+        yield House(link, cluster, verdicts, stores_on(None, reached.changes))  # type: ignore[arg-type]
     finally:
         await link.close()
 
@@ -333,3 +337,39 @@ async def test_f04_failover_while_50_clients_refresh_keeps_every_chain(failing: 
             if turns >= 0:
                 found = await stores.tokens.find_refresh(pair.refresh)
                 assert found is not None, client.id
+
+
+async def test_f04_what_a_replica_has_acknowledged_survives_its_primary(failing: Nodes) -> None:
+    """``durability: replicated``: 100 revocations, those that were acknowledged before the kill are dead at the successor."""
+    async with a_house(failing, durability="replicated") as house:
+        stores = house.stores
+        client = await register(stores, "abc")
+        pairs = [await issue(stores, client) for _ in range(100)]
+        victim = failing.at(KEYS.token(pairs[0].access))
+        acknowledged = []
+
+        async def revoke() -> None:
+            for pair in pairs:
+                try:
+                    assert await stores.tokens.revoke_access(client.id, pair.access)
+                except StoreUnavailable:
+                    return
+                acknowledged.append(pair)
+                if len(acknowledged) == 50:
+                    await asyncio.to_thread(victim.kill)
+
+        await revoke()
+        assert len(acknowledged) == 50
+        await until(lambda: house.link.caching, 15)
+        for pair in acknowledged:
+            assert isinstance(await house.fetch(pair), InvalidToken)
+        assert isinstance(await house.fetch(pairs[-1]), Verdict)
+
+
+async def test_f04_without_a_replica_nothing_is_acknowledged(nodes: Nodes) -> None:
+    """``durability: replicated``: 503, and reads go on."""
+    async with a_house(nodes, durability="replicated") as house:
+        with pytest.raises(StoreUnavailable) as caught:
+            await register(house.stores, "abc")
+        assert caught.value.reason.endswith("no replica has the change")
+        assert await house.stores.clients.find_client(f"gwc_abc{'A' * 22}") is None

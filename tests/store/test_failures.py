@@ -282,11 +282,6 @@ async def test_f03_a_cancelled_call_never_leaves_its_answer_to_the_next(valkey: 
 # --- the store section ---------------------------------------------------------------------------------------------
 
 
-def test_what_is_not_supported_yet_is_said() -> None:
-    with pytest.raises(ConfigFault, match="not supported yet"):
-        connect(Store(url="redis+sentinel://h1:1,h2:2/mymaster/0"), socket_path=None)
-
-
 @pytest.mark.parametrize("url", ["http://h", "h:6379", "embedded:var/store"])
 def test_another_scheme_is_refused(url: str) -> None:
     with pytest.raises(ConfigFault, match="can't connect to"):

@@ -1,0 +1,230 @@
+"""A master that sentinels know, real ones: found, followed when it dies or hands over, and never a wrong allow."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import hiredis
+import pytest
+
+from gateway.config.model import Store
+from gateway.errors import GatewayError, InvalidToken, StoreUnavailable
+from gateway.guard.verdict import Verdict
+from gateway.guard.verdicts import Verdicts
+from gateway.oauth.ports import NewTokens, RefreshOutcome
+from gateway.store.connect import connect
+from gateway.store.dial import Address
+from gateway.store.facts import reach_store
+from gateway.store.handshake import Refused
+from gateway.store.link import VerdictLink
+from gateway.store.sentinel import Sentinels, read_master
+from gateway.telemetry.metrics import Registry
+from tests.servers import ValkeyServer, free_port, wait_for
+from tests.store.link_bench import once, until
+from tests.store.stores import Stores, a_successor, issue, refresh, register, stores_on
+from tests.store.watched import NAME, Watched
+
+ASKED = Address("h", 1)
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    """For a test to break."""
+    made = Watched()
+    yield made
+    made.remove()
+
+
+@dataclass
+class House:
+    """A worker's end."""
+
+    link: VerdictLink
+    verdicts: Verdicts
+    stores: Stores
+
+    def find(self, pair: NewTokens) -> Verdict | None:
+        """What the cache has."""
+        return self.verdicts.find(pair.access.digest, asyncio.get_running_loop().time())
+
+    async def fetch(self, pair: NewTokens) -> Verdict | GatewayError:
+        """What the store says."""
+        found: Verdict | GatewayError = await once(self.verdicts.fetch, pair.access)
+        return found
+
+
+@asynccontextmanager
+async def a_house(watched: Watched, *, durability: str = "local") -> AsyncIterator[House]:
+    registry = Registry()
+    store = Store.model_validate({"url": watched.url, "durability": durability})
+    reached = reach_store(store, socket_path=None, registry=registry)
+    assert isinstance(reached.link, VerdictLink)
+    verdicts = Verdicts(reached.link, clock=asyncio.get_running_loop().time, registry=registry)
+    connections = [one for one in (reached.link, reached.wire, reached.waiting) if one is not None]
+    for one in connections:
+        await one.start()
+    try:
+        await until(lambda: reached.link.caching)
+        yield House(reached.link, verdicts, stores_on(None, reached.changes))  # type: ignore[arg-type]
+    finally:
+        for one in connections:
+            await one.close()
+
+
+async def acknowledged(act: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+    """Repeat what is refused with 503 until it is done."""
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                assert await act()
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+async def test_f04_a_killed_master_costs_bounded_refusals_and_lets_nobody_in(watched: Watched) -> None:
+    async with a_house(watched) as house:
+        client = await register(house.stores)
+        pair, dead = await issue(house.stores, client), await issue(house.stores, client)
+        assert isinstance(await house.fetch(pair), Verdict)
+        assert await house.stores.tokens.revoke_access(client.id, dead.access)
+        wait_for(lambda: watched.master.call("WAIT", 1, 100) == 1)
+        watched.master.kill()
+        await until(lambda: not house.link.caching)
+        assert isinstance(await house.fetch(pair), StoreUnavailable)
+        await until(lambda: house.link.caching, 20)
+        assert isinstance(await house.fetch(pair), Verdict)
+        assert isinstance(await house.fetch(dead), InvalidToken)
+        assert (await refresh(house.stores, client, pair.refresh)).outcome is RefreshOutcome.ROTATED
+
+
+async def test_f04_a_master_that_hands_over_is_left(watched: Watched) -> None:
+    """SENTINEL FAILOVER: revocations are made at the new one, and are heard."""
+    async with a_house(watched) as house:
+        client = await register(house.stores)
+        pair = await issue(house.stores, client)
+        assert isinstance(await house.fetch(pair), Verdict)
+        wait_for(lambda: watched.master.call("WAIT", 1, 100) == 1)
+        watched.ask(watched.ports[0], "SENTINEL", "FAILOVER", NAME)
+        await asyncio.to_thread(wait_for, lambda: watched.place(watched.ports[0]) == watched.replica.port, 20)
+
+        await acknowledged(lambda: house.stores.tokens.revoke_access(client.id, pair.access))
+        await until(lambda: house.find(pair) is None)
+        await until(lambda: house.link.caching)
+        assert isinstance(await house.fetch(pair), InvalidToken)
+
+
+async def test_g5_a_master_that_lost_its_place_while_it_hung_is_left_within_two_seconds(watched: Watched) -> None:
+    """It wakes up and still takes itself for the master, until sentinels reach it; they are asked every second."""
+    async with a_house(watched) as house:
+        client = await register(house.stores)
+        pair = await issue(house.stores, client)
+        assert isinstance(await house.fetch(pair), Verdict)
+        wait_for(lambda: watched.master.call("WAIT", 1, 100) == 1)
+        os.kill(watched.master.pid, signal.SIGSTOP)
+        try:
+            await asyncio.to_thread(wait_for, lambda: watched.place(watched.ports[0]) == watched.replica.port, 20)
+            await until(lambda: house.link.caching, 10)
+            await acknowledged(lambda: house.stores.tokens.revoke_access(client.id, pair.access))
+        finally:
+            os.kill(watched.master.pid, signal.SIGCONT)
+        assert isinstance(await house.fetch(pair), InvalidToken)
+
+
+async def test_what_a_replica_has_acknowledged_survives_its_master(watched: Watched) -> None:
+    """``durability: replicated``: of revocations under way at the kill, those that were acknowledged are dead afterwards."""
+    async with a_house(watched, durability="replicated") as house:
+        client = await register(house.stores)
+        pairs = [await issue(house.stores, client) for _ in range(60)]
+        acknowledged = []
+        for pair in pairs[:50]:
+            assert await house.stores.tokens.revoke_access(client.id, pair.access)
+            acknowledged.append(pair)
+        watched.master.kill()
+        with pytest.raises(StoreUnavailable):
+            await house.stores.tokens.revoke_access(client.id, pairs[50].access)
+        await until(lambda: house.link.caching, 20)
+        for pair in acknowledged:
+            assert isinstance(await house.fetch(pair), InvalidToken)
+        assert isinstance(await house.fetch(pairs[-1]), Verdict)
+
+
+async def test_f04_50_clients_that_refresh_through_a_failover_have_one_child_each(watched: Watched) -> None:
+    """``durability: replicated``: none is refused, none has two; what was not answered is asked again, with the same answer."""
+    async with a_house(watched, durability="replicated") as house:
+        stores = house.stores
+        clients = [await register(stores) for _ in range(50)]
+        pairs = [await issue(stores, client) for client in clients]
+        stop = asyncio.Event()
+
+        async def refreshes(number: int) -> int:
+            turns, offered, unanswered = 0, {}, False
+            while unanswered or not stop.is_set():
+                presented = pairs[number].refresh
+                assert presented is not None
+                successor = a_successor(presented)
+                offered[successor.sealed] = successor
+                try:
+                    done = await refresh(stores, clients[number], presented, successor)
+                except StoreUnavailable:
+                    unanswered = True
+                    await asyncio.sleep(0.05)
+                    continue
+                unanswered = False
+                assert done.outcome in (RefreshOutcome.ROTATED, RefreshOutcome.REPEATED)
+                pairs[number] = offered[done.sealed] if done.outcome is RefreshOutcome.REPEATED else successor
+                turns += 1
+                await asyncio.sleep(0.02)
+            return turns
+
+        running = [asyncio.create_task(refreshes(number)) for number in range(50)]
+        await asyncio.sleep(0.3)
+        watched.master.kill()
+        await until(lambda: not house.link.caching)
+        # No other replica is left, so nothing is acknowledged by WAIT until the old master is back as one.
+        await until(lambda: house.link.caching, 20)
+        await asyncio.to_thread(watched.master.start)
+        await asyncio.to_thread(wait_for, lambda: watched.replica.call("WAIT", 1, 50) == 1, 20)
+        await asyncio.sleep(0.5)
+        stop.set()
+        assert min(await asyncio.gather(*running)) > 0
+        for number, client in enumerate(clients):
+            ref = pairs[number].refresh
+            assert ref is not None
+            assert await stores.tokens.find_refresh(ref) is not None, client.id
+
+
+async def test_the_command_line_finds_the_master_too(watched: Watched) -> None:
+    client = connect(Store(url=watched.url), socket_path=None)
+    try:
+        assert await client.ping()
+        assert (await client.info("replication"))["role"].strip() == "master"
+    finally:
+        await client.aclose()
+
+
+async def test_what_sentinels_do_not_know_is_said() -> None:
+    with pytest.raises(OSError, match="no sentinel answers"):
+        await Sentinels([Address(port=free_port())], NAME).address()
+    plain = await asyncio.to_thread(ValkeyServer().start)
+    try:
+        with pytest.raises((Refused, OSError)):
+            await Sentinels([Address(port=plain.port)], NAME).address()
+    finally:
+        plain.remove()
+
+
+def test_a_master_is_read_in_both_protocols() -> None:
+    found = 3, Address("10.0.0.1", 6379)
+    assert read_master({b"ip": b"10.0.0.1", b"port": b"6379", b"config-epoch": b"3"}, ASKED) == found
+    assert read_master([b"ip", b"10.0.0.1", b"port", b"6379", b"config-epoch", b"3"], ASKED) == found
+    assert read_master(hiredis.ReplyError("ERR No such master with that name"), ASKED) is None
+    for reply in (None, b"OK", {b"ip": b"x"}, [b"ip"], hiredis.ReplyError("NOAUTH Authentication required.")):
+        with pytest.raises(Refused):
+            read_master(reply, ASKED)
