@@ -25,12 +25,22 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """What `make run` starts, the shipped config.yaml included, on free ports and in a folder of its own."""
     folder = tmp_path_factory.mktemp("readme")
     (folder / "config.yaml").write_text((ROOT / "config.yaml").read_text())
+    running = _launched(folder)
+    while "something else listens there" in running.stderr:  # a port that was taken in the moment between
+        running = _launched(folder)
+    running.note_ports()
+    yield running
+    running.kill_all()
+
+
+def _launched(folder: Path) -> Gateway:
     running = Gateway(
         folder, arguments=("--demo",), GATEWAY_LISTEN__PORT="0", GATEWAY_ADMIN__PORT="0",
         GATEWAY_UPSTREAMS__LEGACY__TARGETS=f'["http://127.0.0.1:{free_port()}"]',
-    ).start()  # fmt: skip
-    yield running
-    running.kill_all()
+    )  # fmt: skip
+    running.launch()
+    wait_for(lambda: running.ended or running.events("gateway.started"))
+    return running
 
 
 def _run(script: str, gateway: Gateway) -> str:

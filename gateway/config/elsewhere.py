@@ -21,6 +21,8 @@ PLACES: dict[str, tuple[str, ...]] = {
         ("headers_to_add proxy_set_header", "routes[].request_headers"),
         ("proxy_read_timeout read_timeout", "routes[].timeouts.first_byte"),
         ("proxy_connect_timeout connect_timeout dial_timeout", "routes[].timeouts.connect"),
+        ("limit_req rate_limit rate_limiting ratelimit throttle throttling limiter quotas", "routes[].limits plans"),
+        ("limit_conn in_flight max_in_flight", "routes[].limits[].concurrency routes[].limits"),
         ("cors", "routes[].cors"),
         ("services backends clusters", "upstreams upstreams.*.targets"),
         ("locations paths", "routes routes[].path"),

@@ -56,10 +56,14 @@ class Gateway:
         """Start it and wait until it serves."""
         self.launch()
         wait_for(lambda: self.ended or self.events("gateway.started"))
+        self.note_ports()
+        return self
+
+    def note_ports(self) -> None:
+        """Read from its log where it serves."""
         assert not self.ended, self.stderr
         started = self.events("gateway.started")[-1]
         self.port, self.admin_port = started["port"], started["admin_port"]
-        return self
 
     def launch(self) -> None:
         """Start it without waiting."""
