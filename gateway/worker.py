@@ -82,7 +82,7 @@ class Worker:
         clients, tokens = RedisClients(changes, store.prefix), RedisTokens(changes, store.prefix)
         admissions = RedisAdmissions(changes, store.prefix)
         authorizations = RedisAuthorizations(changes, store.prefix)
-        sessions = RedisSessions(self._wire, store.prefix)
+        sessions = RedisSessions(changes, store.prefix)
         signing_keys = RedisSigningKeys(changes, store.prefix)
         application = build(
             config, clients, tokens, admissions, authorizations, self._hasher, registry=registry,

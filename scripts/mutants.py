@@ -53,7 +53,7 @@ MUTANTS = (
            '  if wait then\n    redis.call("DEL", KEYS[4])\n    return { "full", wait }',
            "tests/authority/test_terms.py"),
     Mutant("rates: a lease is used for ever", "gateway/guard/leases.py",
-           "        if lease.left and now < lease.until:\n            lease.left -= 1", "        if lease.left:\n            lease.left -= 1",
+           "if lease.left and now < lease.until:\n            lease.left -= 1", "if lease.left:\n            lease.left -= 1",
            "tests/guard/test_leases.py"),
     Mutant("rates: each asks for all", "gateway/guard/leases.py",
            "return min(max(min(2 * used if now < lease.until else used, self.most), len(lease.waiting), 1), self.burst)",

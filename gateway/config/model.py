@@ -132,6 +132,8 @@ class Store(Section):
     """ACL user."""
     password: Secret | None = None
     """Password of that user, best as ${file:/run/secrets/redis}."""
+    sentinel_password: Secret | None = None
+    """What the sentinels of a redis+sentinel:// URL ask, if they do; ``password`` is the master's."""
     ca_file: Path | None = None
     """Certificates to verify a rediss:// server against; default: the system's."""
     timeout: SomeTime = timedelta(milliseconds=500)
@@ -730,7 +732,7 @@ class Config(Section):
     workers: Annotated[int, Field(ge=1, le=256), AS_WHOLE] = 1
     """Processes that share the port."""
     store: Annotated[Store, BeforeValidator(_store_section, json_schema_input_type=str | Store)] = Store()
-    """A URL, or a mapping with url, username, password, ca_file, timeout, durability, prefix, allow_eviction."""
+    """A URL, or a mapping with url, username, password, ca_file, timeout, durability and what else stands below."""
     oauth: OAuth = OAuth()
     """The authorization server."""
     secrets: Secrets | None = None

@@ -39,7 +39,7 @@ RULES: tuple[tuple[Rule, tuple[str, ...]], ...] = (
     (tls_rules.issuer_speaks_tls, ("listen.tls", "oauth.issuer")),
     (store_rules.url, ("store.url",)),
     (store_rules.credentials, ("store",)),
-    (store_rules.options, ("store.url", "store.ca_file", "store.durability")),
+    (store_rules.options, ("store.url", "store.ca_file", "store.durability", "store.sentinel_password")),
     (oauth_rules.issuer, ("oauth.issuer",)),
     (oauth_rules.issuer_said, ("oauth.issuer", "listen.host")),
     (oauth_rules.registration, ("oauth.registration", "listen.host")),

@@ -89,6 +89,8 @@ def options(draft: Draft) -> Iterator[Fault]:
     store = draft.config.store
     if store.ca_file is not None and not store.url.startswith(_WITH_TLS):
         yield draft.fault("certificates are verified with rediss:// only: change the URL or remove ca_file", "store", "ca_file")
+    if store.sentinel_password is not None and not store.url.startswith(("redis+sentinel:", "rediss+sentinel:")):
+        yield draft.fault("there are no sentinels: remove it, or name them in url", "store", "sentinel_password")
     if store.durability == "replicated" and store.url.startswith("embedded:"):
         yield draft.fault("an embedded store has no replica: write local, or a URL", "store", "durability")
 

@@ -69,5 +69,6 @@ def _whereabouts(store: Store, socket_path: Path | None) -> tuple[Place, Login]:
     """A place of its own for each connection, as sentinels may send them elsewhere at different times."""
     if is_watched(store):
         sentinels, master, login = find_master(store)
-        return Sentinels(sentinels, master), login
+        theirs = store.sentinel_password.get_secret_value() if store.sentinel_password else ""
+        return Sentinels(sentinels, master, theirs), login
     return find_address(store, socket_path)

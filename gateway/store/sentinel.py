@@ -19,19 +19,15 @@ from gateway.store.resp import Connection, ConnectionGone, Reply
 PATIENCE = 0.5
 """Seconds that sentinels have to answer; with one answer after that, the others are not waited for."""
 
-_NOBODY = Login()
 _log = logging.getLogger("gateway.store")
 
 
 class Sentinels:
-    """
-    The sentinels, for one connection; implements `gateway.store.dial.Place`.
+    """The sentinels, for one connection; implements `gateway.store.dial.Place`."""
 
-    They are asked without a password.
-    """
-
-    def __init__(self, sentinels: list[Address], master: str) -> None:
-        """``master``: the name that they know it by; it speaks TLS if they do."""
+    def __init__(self, sentinels: list[Address], master: str, password: str = "") -> None:
+        """``master``: the name that they know it by, and it speaks TLS if they do; ``password`` is theirs."""
+        self._login = Login(password=password)
         self._sentinels = sentinels
         self._master = master
         self._given: Address | None = None
@@ -88,7 +84,7 @@ class Sentinels:
 
     async def _ask_one(self, sentinel: Address) -> tuple[int, Address] | None:
         async def greet(connection: Connection) -> Reply:
-            await log_in(connection, _NOBODY, "gateway-sentinel", replica=True)
+            await log_in(connection, self._login, "gateway-sentinel", replica=True)
             return await connection.call("SENTINEL", "MASTER", self._master)
 
         try:

@@ -245,7 +245,8 @@ def test_rfc8414_2_an_issuer_is_an_https_origin(tmp_path: Path, issuer: str, par
         ('{url: "embedded:a\\0b"}', "8:14: store.url: write embedded:DIR"),
         ("{durability: replicated}", "8:21: store.durability: an embedded store has no replica"),
         ("{url: redis://h, durability: replicated}", ""), ("redis+sentinel://u:p@h1,h2:26380/my.master-1/0", ""),
-        ("rediss+sentinel://h1/m", ""), ("redis+cluster://u:p@h1:6379,[::1]:6380", ""), ("rediss+cluster://h1", ""),
+        ("rediss+sentinel://h1/m", ""), ("{url: redis+sentinel://h1/m, sentinel_password: x}", ""),
+        ("{url: redis://h, sentinel_password: x}", "8:44: store.sentinel_password: there are no sentinels"), ("redis+cluster://u:p@h1:6379,[::1]:6380", ""), ("rediss+cluster://h1", ""),
         ("{url: 'redis+cluster://u:p@h1', password: x}", "8:50: store.password: the URL holds a user or a password already"),
     ],
 )  # fmt: skip

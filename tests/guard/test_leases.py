@@ -126,6 +126,13 @@ def test_a_lease_grows_while_it_is_used_up_and_shrinks_when_it_was_not() -> None
     assert rate.wanted(lease, 100.3 + LIFE) == 2
 
 
+def test_a_permit_that_was_not_used_in_time_is_lost() -> None:
+    rate = Rate(1000, 1, 1000)
+    lease: Lease[None] = Lease(rate.whole)
+    rate.grant(lease, Grant(5, 0.0, 9, 0.0), 5, 100.0)
+    assert (rate.take(lease, 100.0 + LIFE - 0.001), rate.take(lease, 100.0 + LIFE)) == (0.0, ASK)
+
+
 @pytest.mark.parametrize(("count", "seconds", "burst", "most"), [
     (100, 1, 100, 12), (100, 1, 8, 1), (100, 1, 7, 1), (10, 1, 1000, 10), (59, 60, 1000, 1), (1_000_000, 1, 1_000_000, 125_000),
 ])  # fmt: skip
