@@ -16,10 +16,11 @@ Headers = tuple[tuple[str, str], ...]
 class GatewayError(Exception):
     """Base of all refusals; never raised itself."""
 
-    status: ClassVar[int] = 500
+    status: int = 500
+    """Its class's, but where a proxy that asks would not understand that (`gateway.edge.forward_auth`)."""
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Internal error"
-    close: ClassVar[bool] = False
+    close: bool = False
     """Whether the client's connection must end after the answer, because its framing can't be trusted any more."""
 
     def __init__(self, detail: str = "", *, reason: str = "", headers: Headers = ()) -> None:
@@ -172,6 +173,14 @@ class OriginNotAllowed(GatewayError):
     status = 403
     code = "origin_not_allowed"
     title = "The route's cors does not name this web origin"
+
+
+class NotOneRequest(GatewayError):
+    """Another proxy asks whether a request may pass, and does not say which one, or says it twice."""
+
+    status = 403
+    code = "forward_auth_invalid"
+    title = "The question does not name exactly one request"
 
 
 # --- may this request pass -----------------------------------------------------------------------------------------

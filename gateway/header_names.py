@@ -17,7 +17,11 @@ SPOOFABLE = (
     b"x-http-method-override", b"x-http-method", b"x-method-override",
 )  # fmt: skip
 """What back ends believe of whoever stands before them."""
-FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id", b"via")
+FORWARDED = (
+    b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id", b"via",
+    # What other proxies ask about (`gateway.edge.forward_auth`); no upstream is told.
+    b"x-forwarded-method", b"x-forwarded-uri",
+)  # fmt: skip
 """What the gateway says of the connection; a trusted proxy's is appended to, or kept."""
 OURS = (b"x-forwarded-", b"x-gateway-")
 """Whatever begins like this is the gateway's to say."""

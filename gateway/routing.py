@@ -25,6 +25,8 @@ from gateway.rewriting import rewriting
 
 AUTHORITY = "authority"
 """Name of the upstream that serves the gateway's own endpoints; no configured upstream can have a route to it."""
+FORWARD_AUTH = "/forward-auth"
+"""Where other proxies ask, below the prefix."""
 OWN_MAX_BODY = 64 * 1024
 """Largest body at one of the own endpoints, bytes."""
 _KEPT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"})
@@ -40,7 +42,7 @@ class Route:
         "scopes_by_method",
         "addresses", "max_stale", "session_cookie", "streams", "total", "upstream",
         "_metadata", "kept_out", "limited", "limits", "open", "preserve_host", "reports", "request_headers", "resources",
-        "response_headers", "rewriting", "introduces", "withheld", "issuers", "foreign",
+        "response_headers", "rewriting", "asks", "introduces", "withheld", "issuers", "foreign",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +71,8 @@ class Route:
         self.own = own
         self.session_cookie = session_cookie
         """The cookie that stays between the browser and the pages; empty where there are none, and for their own route."""
+        self.asks = own and section.path.rstrip("/").endswith(FORWARD_AUTH)
+        """Whether other proxies ask here whether a request may pass."""
         self.is_oauth = own and section.path.endswith("/oauth/")
         """Whether it is the OAuth endpoints, which refuse in RFC 6749's JSON."""
         self.scopes = frozenset() if isinstance(section.scopes, Mapping) else frozenset(section.scopes)
@@ -271,6 +275,10 @@ def _own_sections(config: Config) -> Iterable[RouteSection]:
     pages = ("account",) if config.oauth.sign_in else ()
     for name in dict.fromkeys((*config.oauth.registration_paths, "clients", *pages)):
         paths += [f"{prefix}/{name}", f"{prefix}/{name}/"]
+    for path in (f"{prefix}{FORWARD_AUTH}", f"{prefix}{FORWARD_AUTH}/"):
+        # What stands behind it is another request's target, for which its own route has the say.
+        loose = RouteSection(path=path, upstream=AUTHORITY, allow=("semicolon", "encoded_slash", "double_slash"))
+        yield loose.model_copy(update={"max_body": OWN_MAX_BODY})
     for path in paths:
         # The host decides which of two routes with one path is described.
         update = {"max_body": OWN_MAX_BODY, "preserve_host": path.startswith(WELL_KNOWN)}

@@ -32,7 +32,7 @@ async def served() -> set[tuple[str, str]]:
     finally:
         hasher.close()
         await redis.aclose()
-    return {
+    return {("GET", "/v1/forward-auth")} | {  # that one is the edge's own
         (route.method, route.resource.canonical)
         for route in application.router.routes()
         if route.resource is not None and route.method != hdrs.METH_HEAD

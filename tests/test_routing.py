@@ -121,6 +121,7 @@ def test_entries_of_one_path_merge() -> None:
 @pytest.mark.parametrize(
     "path",
     ["/v1/oauth/token", "/v1/oauth/", "/v1/register", "/v1/clients", "/v1/clients/x/keys",
+    "/v1/forward-auth", "/v1/forward-auth/v1/x",
     "/.well-known/oauth-authorization-server"],
 )
 def test_own_endpoints_win_over_a_broader_route(path: str) -> None:

@@ -18,6 +18,7 @@ from gateway.cors import requested_method, without_cors
 from gateway.edge.body import InboundBody
 from gateway.edge.closing import forget_at_end, owed, unread
 from gateway.edge.exchange import WRITE_AHEAD, Exchange
+from gateway.edge.forward_auth import Asked, denied, permitted
 from gateway.edge.head import MAX_HEAD, Peer, RequestReader, ResponseReader
 from gateway.edge.pace import Pace, Reading
 from gateway.edge.refuse import render
@@ -248,7 +249,8 @@ class Downstream(asyncio.Protocol):
                 self._handshake = find_handshake(reader, streams)
             self._decide(reader)
         except MalformedCredentials as error:
-            self._find_route(reader)
+            if self._match is None:
+                self._find_route(reader)
             self._refuse(error)
         except GatewayError as error:
             self._refuse(error)
@@ -311,7 +313,7 @@ class Downstream(asyncio.Protocol):
         if digest is None:
             digest = reader.token_digest = digest_access(reader.token or bearer(reader.authorization))
         if self._target.names_token:  # type: ignore[union-attr]  # there is one; a cast costs
-            refuse_second(reader.target)
+            refuse_second(self._target.asked)  # type: ignore[union-attr]
         verdict = self.edge.verdicts.find(digest, now)
         if verdict is None and match.route.foreign:
             verdict = self.edge.find_foreign(match.route, digest, now)
@@ -328,6 +330,9 @@ class Downstream(asyncio.Protocol):
 
     def _let_in(self, reader: RequestReader, match: Match) -> None:
         """Forward on a route that asks no token, or that only reports what it would refuse."""
+        if match.route.asks:
+            self._ask(reader)
+            return
         if not match.route.reports:
             self._forward(permit_public(match))
             return
@@ -386,6 +391,29 @@ class Downstream(asyncio.Protocol):
             self._charge = None
             charge.end()
 
+    def _ask(self, reader: RequestReader) -> None:
+        """Decide about the request that another proxy asks about as if it had come here; its target is taken as it is."""
+        edge = self.edge
+        self._target = asked = edge.asked(self._peer, reader)
+        self._host_name, self._host = host_name(asked.host), asked.host
+        self._match = edge.resolve_asked(asked, self._host_name)
+        if self._match.route.addresses is not None:
+            edge.check_address(self._peer, reader, self._match.route.addresses)
+        self._decide(reader)
+
+    def _permit_asked(self, asked: Asked, granted: Permit, identity: bytes) -> None:
+        """Tell another proxy that it may forward what it asked about, and who calls; what comes of it, nobody sees here."""
+        reader, edge = cast(RequestReader, self._reader), self.edge
+        keep = reader.keep_alive and not (edge.draining or (self._eof and not self._buffer))
+        more = b"Connection: close\r\n" if not keep else b"Connection: keep-alive\r\n" if reader.http10 else b""
+        if self._charge is not None:
+            more += self._charge.fields(edge.loop.time())
+        request_id = self._peer.request_id(reader.forwarding) or edge.next_request_id()
+        self.transport.write(permitted(identity, request_id, edge.date_line + more))
+        self._discharge()
+        edge.note_asked(self._peer, asked, cast(Match, self._match), granted, request_id, perf_counter() - self._started)
+        self._next() if keep else self._linger()
+
     def _report(self, match: Match, found: Verdict | GatewayError) -> None:
         granted, refused = permit_reported(match, found, self.edge.loop.time())
         self.edge.reports.note(match, granted.client_id, refused)
@@ -435,6 +463,9 @@ class Downstream(asyncio.Protocol):
             return
         if route.limited and self._charge is None and not self._is_within(granted):
             return
+        if target.mark:
+            self._permit_asked(cast(Asked, target), granted, identity)
+            return
         has_body = reader.chunked or bool(reader.content_length)
         peer = self._peer
         request_id = (peer.request_id(reader.forwarding) if peer.trusted else None) or edge.next_request_id()
@@ -476,11 +507,13 @@ class Downstream(asyncio.Protocol):
     def _introduce(self, route: Route, granted: Permit) -> bytes | None:
         """What the upstream is told of the caller; None while the credential that it is shown has to be fetched."""
         introduction, now = self.edge.introductions[route], self.edge.loop.time()
-        lines = introduction.lines(granted, now)
+        asked = self._target.mark  # type: ignore[union-attr]  # there is one
+        lines = introduction.told(granted, now) if asked else introduction.lines(granted, now)
         if lines is None:
             self._state = _DECIDING
             self.deadline = now + DECISION_TIMEOUT
-            introduction.wait(granted, now, partial(self._introduced, granted))
+            wait = introduction.wait_to_tell if asked else partial(introduction.wait, granted, now)
+            wait(partial(self._introduced, granted))
         return lines
 
     def _introduced(self, granted: Permit, refused: GatewayError | None) -> None:
@@ -842,6 +875,10 @@ class Downstream(asyncio.Protocol):
         """Send a refusal; the connection goes on only if it is certain where the next request begins."""
         edge = self.edge
         reader = cast(RequestReader, self._reader)
+        route = self._match.route if self._match is not None else None
+        asked = self._target if route is not None else None
+        if (asked is not None and asked.mark) or edge.is_question(self._peer, reader):
+            error = denied(error, keep=route is not None)
         if exchange is not None:
             request_id = exchange.request_id
         else:
@@ -855,7 +892,6 @@ class Downstream(asyncio.Protocol):
         if keep and (reader.method == b"CONNECT" or (self._eof and not self._buffer)):
             keep = False  # what follows may be a tunnel's; or nothing follows
         head_only = reader is not None and reader.method == b"HEAD"
-        route = self._match.route if self._match is not None else None
         cors = route.cors if route is not None else None
         metadata = route.metadata_url(self._host_name) if route is not None and isinstance(error, TokenRefused) else ""
         self.transport.write(render(
@@ -865,7 +901,7 @@ class Downstream(asyncio.Protocol):
             cors=b"" if cors is None else cors.refusal(reader.find(b"origin")),
             resource_metadata=metadata,
         ))  # fmt: skip
-        edge.note_refusal(self._peer, reader, exchange, self._match, request_id, self._started, error)
+        edge.note_refusal(self._peer, reader, exchange, self._match, request_id, self._started, error, asked)
         if keep:
             self._next()
         else:

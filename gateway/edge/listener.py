@@ -21,20 +21,22 @@ from gateway.addresses import client_address as find_client
 from gateway.config.model import OWN, Config
 from gateway.edge.downstream import Downstream
 from gateway.edge.exchange import Exchange
+from gateway.edge.forward_auth import Asked, is_asking, read_asked
 from gateway.edge.head import Peer, RequestReader
 from gateway.edge.target import Target, canonical, check_method, rewritten
 from gateway.edge.upstream import Speaker
-from gateway.errors import AmbiguousTarget, Forbidden, GatewayError, TooManyRequests
+from gateway.errors import AmbiguousTarget, Forbidden, GatewayError, RouteNotFound, TooManyRequests
 from gateway.guard.floods import Floods
 from gateway.guard.issuers import Issuers, Lookups
 from gateway.guard.limits import Limits, LimitStore
+from gateway.guard.permit import Permit
 from gateway.guard.ports import Listener, Ref
 from gateway.guard.reports import Reports
 from gateway.guard.streams import Streams
 from gateway.guard.verdict import Verdict
 from gateway.oauth.access import find_access
 from gateway.oauth.tokens import AccessRef
-from gateway.routing import AUTHORITY, Match, Route, Router
+from gateway.routing import AUTHORITY, FORWARD_AUTH, Match, Route, Router
 from gateway.telemetry.accesslog import AccessLog
 from gateway.telemetry.log import Sparingly
 from gateway.telemetry.metrics import Counter, Histogram, Registry
@@ -142,6 +144,8 @@ class Edge:
         authority = Pool(AUTHORITY, b"gateway", connect_authority, Speaker(), limit=256, keepalive=30.0)
         self.groups[AUTHORITY] = single(AUTHORITY, authority, registry)
         self._trusted = Networks(config.trusted_proxies)
+        self._forward_auth = f"{config.oauth.prefix}{FORWARD_AUTH}".encode("ascii") if config.trusted_proxies else None
+        """Where other proxies ask; None: nobody may, and nothing is there."""
         self._tls = None if tls is None else Tls(tls, self.head_timeout)
         self._asks_certificates = config.listen.client_ca_file is not None
         self._door = Door(config, self._trusted, registry, plain=tls is None)
@@ -161,6 +165,7 @@ class Edge:
         self._stats = {route.name: _RouteStats(registry, route.name) for route in [*router.own, *router.routes]}
         self._no_route = _RouteStats(registry, "")
         self._refusals: dict[str, Counter] = {}
+        self._answers: dict[tuple[str, int], Counter] = {}
         self._registry = registry
         registry.watch("gateway_connections", "Client connections.", lambda: len(self._connections))
         registry.watch("gateway_upstream_connections", "Connections to upstreams.", self._upstream_connections)
@@ -321,6 +326,42 @@ class Edge:
             self._known[key] = (match, target)
         return match, target
 
+    def asked(self, peer: Peer, reader: RequestReader) -> Asked:
+        """
+        What another proxy asks about.
+
+        Raises:
+            RouteNotFound: There are no other proxies here.
+            Forbidden: This is none of them.
+            NotOneRequest, MethodNotAllowed: As `read_asked`.
+        """
+        if self._forward_auth is None:
+            raise RouteNotFound
+        if not peer.trusted:
+            raise Forbidden("Only a trusted proxy may ask here", reason="forward-auth: not one of trusted_proxies")
+        return read_asked(reader, self._forward_auth)
+
+    def is_question(self, peer: Peer, reader: RequestReader | None) -> bool:
+        """Whether a trusted proxy asks about another request, however malformed that may be."""
+        path = self._forward_auth
+        return path is not None and peer.trusted and reader is not None and is_asking(reader.target, path)
+
+    def resolve_asked(self, asked: Asked, host: str) -> Match:
+        """
+        The route of a request that another proxy would forward as it is.
+
+        Raises:
+            RouteNotFound: As `resolve`, and for the gateway's own endpoints, which are for nobody else to serve.
+            AmbiguousTarget: As `resolve`, and where the target would be another one if it were forwarded from here.
+            BadRequest, UriTooLong, MethodNotAllowed: As `resolve`.
+        """
+        match, target = self.resolve(asked.method, host, asked.asked)
+        if match.route.own:
+            raise RouteNotFound(reason="forward-auth: one of the gateway's own endpoints")
+        if target.asked != asked.asked:
+            raise AmbiguousTarget("The target is not in its canonical form and would be forwarded so", rule="not_canonical")
+        return match
+
     def note(self, peer: Peer, exchange: Exchange, seconds: float, refusal: str) -> None:
         """Count and log a request that was forwarded."""
         route = exchange.match.route
@@ -334,6 +375,28 @@ class Edge:
             peer.address, exchange.match.method, path, exchange.status, seconds, route.name, exchange.permit.client_id,
             exchange.upstream_name, exchange.request_id, exchange.received, exchange.sent, refusal, exchange.permit.mark,
         )  # fmt: skip
+
+    def note_asked(
+        self, peer: Peer, asked: Asked, match: Match, granted: Permit, request_id: str, seconds: float
+    ) -> None:  # fmt: skip
+        """Count and log a request that another proxy may forward."""
+        name = match.route.name
+        self._stats[name].count(200)
+        self._count_asked(name, 200)
+        mark = f"{asked.mark} {granted.mark}" if granted.mark else asked.mark
+        path = asked.asked.partition(b"?")[0].decode("ascii")[:512]
+        self._access_log.add(
+            peer.address, match.method, path, 200, seconds, name, granted.client_id, "", request_id, 0, 0, "", mark
+        )  # fmt: skip
+
+    def _count_asked(self, route: str, status: int) -> None:
+        counter = self._answers.get((route, status))
+        if counter is None:
+            counter = self._answers[route, status] = self._registry.counter(
+                "gateway_forward_auth_total", "Answers to other proxies that ask whether a request may pass, by its "
+                "route and status.", route=route, code=str(status),
+            )  # fmt: skip
+        counter.value += 1
 
     def count_stale(self, route: str) -> None:
         """A request passes by what was known."""
@@ -357,9 +420,9 @@ class Edge:
 
     def note_refusal(
         self, peer: Peer, reader: RequestReader | None, exchange: Exchange | None, match: Match | None, request_id: str,
-        started: float, error: GatewayError,
+        started: float, error: GatewayError, target: Target | None,
     ) -> None:  # fmt: skip
-        """Count and log a request that the gateway answered itself."""
+        """Count and log a request that the gateway answered itself; ``target`` is the resolved one, if it came so far."""
         stats = self._stats[match.route.name] if match is not None else self._no_route
         stats.count(error.status)
         counter = self._refusals.get(error.code)
@@ -368,13 +431,17 @@ class Edge:
                 "gateway_refusals_total", "Requests that the gateway refused, by reason.", code=error.code
             )
         counter.value += 1
-        method = reader.method.decode("latin-1") if reader is not None and not error.close else ""
-        path = reader.target.partition(b"?")[0].decode("latin-1")[:512] if reader is not None and not error.close else ""
+        mark = exchange.permit.mark if exchange is not None else ""
+        method, path = (reader.method, reader.target) if reader is not None and not error.close else (b"", b"")
+        if isinstance(target, Asked):
+            method, path, mark = target.method, target.asked, target.mark
+            self._count_asked(match.route.name if match is not None else "", error.status)
         self._access_log.add(
-            peer.address, method, path, error.status, perf_counter() - started if started else 0.0,
+            peer.address, method.decode("latin-1"), path.partition(b"?")[0].decode("latin-1")[:512], error.status,
+            perf_counter() - started if started else 0.0,
             match.route.name if match is not None else "", exchange.permit.client_id if exchange is not None else "",
             exchange.upstream_name if exchange is not None else "", request_id,
-            exchange.received if exchange is not None else 0, 0, error.code, exchange.permit.mark if exchange is not None else "",
+            exchange.received if exchange is not None else 0, 0, error.code, mark,
         )  # fmt: skip
         if error.reason:
             _log.info("request.refused", extra={"facts": {

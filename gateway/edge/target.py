@@ -44,8 +44,10 @@ class Target:
         forward: What is sent: the same, but for a route that rewrites paths.
         needs: The ``allow:`` words without which the route must refuse it.
         names_token: Whether its query may hold a token (RFC 6750 section 2.3).
+        mark: What the log says of a request for it; empty for one that is to be forwarded from here.
     """
 
+    mark = ""
     __slots__ = ("asked", "forward", "names_token", "needs", "path")
 
     def __init__(self, path: str, asked: bytes, needs: frozenset[str] = _NOTHING) -> None:

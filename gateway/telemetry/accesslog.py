@@ -52,7 +52,8 @@ class AccessLog:
         """
         Note one finished request: sizes are body bytes, ``path`` has no query, ``refusal`` is an error's code or empty.
 
-        ``verdict`` is ``stale`` where what was known before the store went away let it pass.
+        ``verdict`` is ``stale`` where what was known before the store went away let it pass, ``forward-auth`` where another proxy
+        asked about the request and forwards it.
         """
         if "gw" in path or "eyJ" in path:  # a client put a token into its path: that is no place for it, and neither is the log
             path = _SECRET.sub("masked", path)

@@ -123,6 +123,24 @@ class Introduction:
         self._known[granted.identity] = (until, lines)
         return lines
 
+    def told(self, granted: Permit, now: float) -> bytes | None:
+        """
+        What another proxy may pass on to its upstream: as `lines`, without any credential.
+
+        Returns:
+            None when the key to sign with has to be fetched first: `wait_to_tell`, then ask again.
+
+        Raises:
+            StoreUnavailable: There is none.
+        """
+        assertion, _ = self._assert(granted.identity, now)
+        return None if assertion is None else self._tell(granted.identity) + assertion
+
+    def wait_to_tell(self, done: Done) -> None:
+        """Have fetched what `told` misses; ``done`` is called later, once."""
+        assert self._assertions is not None, "nothing else is waited for"
+        self._assertions.wait(done)
+
     def wait(self, granted: Permit, now: float, done: Done) -> None:
         """Have the first thing that is missing for this caller fetched; ``done`` is called later, once."""
         source = self._of(granted.client_id) if self._shows else b""
