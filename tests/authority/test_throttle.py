@@ -41,8 +41,8 @@ ENDPOINTS = [
     *((method, "/v1/oauth/register/{client_id}", MANAGER) for method in ("GET", "PUT", "DELETE")),
 ]  # fmt: skip
 """Everything that authenticates, with whom."""
-OPEN = {("POST", "/v1/oauth/register"), ("GET", "/v1/oauth/jwks.json"), ("GET", "/v1/forward-auth")}
-"""And metadata; the last one is the edge's, for trusted proxies."""
+OPEN = {("POST", "/v1/oauth/register"), ("GET", "/v1/oauth/jwks.json")}
+"""And metadata."""
 
 
 def of(source: str, headers: dict[str, str]) -> dict[str, str]:
