@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 
 from gateway.config.model import Store
-from gateway.errors import StoreUnavailable
+from gateway.errors import GatewayError, StoreUnavailable
 from gateway.oauth.tokens import digest_access
 from gateway.store.limits import RedisLimits
+from gateway.upstreams.introduction import Done
 from tests.edge.rig import TOKEN, Rig, a_token, get, post
 from tests.servers import ValkeyServer
 from tests.store.stores import a_wire
@@ -287,3 +289,47 @@ async def test_rates_count_and_slots_are_free_after_the_answer(unstarted: Rig, l
     assert [(answer.one("ratelimit") or b"").partition(b";t=")[0] for answer in answers[:2]] == [b'"rate";r=1', b'"rate";r=0']
     assert int(answers[2].one("retry-after") or 0) > 0
     assert [(await client.ask(ask("/slots/x"))).status for _ in range(3)] == [200, 200, 200]
+
+
+class Signer:
+    """An authority whose key has to be fetched first, or can't be."""
+
+    def __init__(self, refused: GatewayError | None = None) -> None:
+        self.ready = False
+        self.refused = refused
+
+    def write(self, audience: str, claims: Mapping[str, bytes], now: float) -> tuple[bytes, float]:
+        """What is signed is `tests.upstreams`' to look at."""
+        return (b"signed.for." + audience.encode() if self.ready else b"", float("inf"))
+
+    def wait(self, done: Done) -> None:
+        """Later, as in earnest."""
+        self.ready = self.refused is None
+        asyncio.get_running_loop().call_soon(done, self.refused)
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+
+@ASKS
+@pytest.mark.parametrize(("refused", "statuses"), [(None, [200, 200]), (StoreUnavailable("test"), [503, 503])])
+async def test_a_signed_assertion_is_part_of_the_answer(
+    unstarted: Rig, ask: Any, refused: GatewayError | None, statuses: list[int]
+) -> None:
+    """Waited for where the key has to be fetched; without one nothing passes."""
+    unstarted.assertions = Signer(refused)
+    identity = {"assertion": {"audience": "https://legacy.example"}}
+    await unstarted.start(routes=[{"path": "/signed/", "upstream": "a", "identity": identity}], trusted_proxies=["127.0.0.1"])
+    client = await unstarted.client()
+    answers = [await client.ask(ask("/signed/x")) for _ in range(2)]
+    assert [answer.status for answer in answers] == statuses
+    assert [b"signed.for.https://legacy.example" in answer.raw for answer in answers] == [refused is None] * 2
+
+
+async def test_what_a_route_reports_is_reported(rig: Rig) -> None:
+    """It passes, and counts as what would have been refused."""
+    client = await rig.client()
+    answer = await client.ask(named("/reports/x"))
+    assert (answer.status, answer.one("x-client-id")) == (200, b"gwc_me")
+    (finding,) = rig.edge.reports.take()
+    assert (finding.client_id, finding.code) == ("gwc_me", "insufficient_scope")
