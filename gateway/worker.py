@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import uvloop
@@ -29,6 +30,7 @@ from gateway.errors import StoreUnavailable
 from gateway.guard.verdicts import Verdicts
 from gateway.oauth.ports import SessionStore, SigningKeyStore, TokenStore
 from gateway.ops import descriptors, memory
+from gateway.ops.canary import Canary
 from gateway.ops.certificates import Certificates
 from gateway.ops.channel import WorkerEnd
 from gateway.ops.stopping import Stop
@@ -100,6 +102,10 @@ class Worker:
             limit_store=self._limits, issuers=None if self._issuers is None else self._issuers.issuers,
             assertions=_assertions(config, signing_keys, tokens),
         )  # fmt: skip
+        self._canary = Canary(
+            clients, tokens, verdicts, registry=registry, clock=asyncio.get_running_loop().time, timer=perf_counter
+        )
+        self._flying: asyncio.Task[None] | None = None
         self._findings = RedisFindings(self._wire, store.prefix)
         self._flushing: asyncio.Task[None] | None = None
         self._certificates = certificates
@@ -135,6 +141,9 @@ class Worker:
         await self._edge.start(sockets, turn)
         if any(route.reports for route in self._edge.router.routes):
             self._flushing = asyncio.create_task(self._flush_findings())
+        canary = self._config.store.canary.total_seconds()
+        if canary:
+            self._flying = asyncio.create_task(self._canary.run(canary))
         memory.settle()
 
     async def drain(self) -> None:
@@ -153,6 +162,9 @@ class Worker:
         if self._certificates is not None:
             self._certificates.close()
         await self._edge.drain(0)
+        if self._flying is not None:
+            self._flying.cancel()
+            await asyncio.wait((self._flying,))
         if self._flushing is not None:
             self._flushing.cancel()
             await self._hand_on()

@@ -143,6 +143,8 @@ class Store(Section):
     local: a change is acknowledged once the server has it.  replicated: once a replica has it too (WAIT), so that no failover
     undoes a revocation; without a replica that answers within half the ``timeout``, 503.
     """
+    canary: Duration = timedelta(minutes=1)
+    """How often each worker revokes a token of its own, to see how long it takes (gateway_revocation_lag_seconds); 0s: never."""
     prefix: Annotated[str, Field(pattern=KEY_PREFIX_PATTERN)] = "gw"
     """First part of every key, so that several gateways can share a server without sharing tokens."""
     allow_eviction: Flag = False

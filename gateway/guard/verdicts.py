@@ -82,6 +82,7 @@ class Verdicts:
         self._limit = limit
         self._kept: dict[bytes, Verdict] = {}
         self._keeps_stale = keeps_stale
+        self._expected: dict[bytes, Callable[[], None]] = {}
         self._stale: dict[bytes, Verdict] = {}
         self._lost_at = 0.0
         self._get = self._kept.get
@@ -134,12 +135,22 @@ class Verdicts:
         lookup = self._lookups[ref.digest] = _Lookup(ref, done)
         self._read_token(lookup)
 
+    def expect(self, digest: bytes, told: Callable[[], None] | None) -> None:
+        """Have somebody told, once, when a token is reported as changed; None: nobody any more."""
+        if told is None:
+            self._expected.pop(digest, None)
+        else:
+            self._expected[digest] = told
+
     # --- Listener: what changed --------------------------------------------------------------------------------------
 
     def token_changed(self, digest: bytes) -> None:
         """Forget a token."""
         self._tokens_changed.value += 1
         self._drop(digest)
+        told = self._expected.pop(digest, None)
+        if told is not None:
+            told()
         lookup = self._lookups.get(digest)
         if lookup is not None and lookup.token is not None:
             lookup.stale = True
