@@ -13,6 +13,7 @@ from gateway.config.model import Store
 from gateway.oauth.tokens import digest_access
 from gateway.store.limits import RedisLimits
 from gateway.store.wire import Wire
+from tests.edge.frames import echo, hello, read_frame, text
 from tests.edge.rig import OK, Client, OriginConnection, Response, Rig, a_token, a_verdict, get
 from tests.servers import ValkeyServer
 from tests.store.stores import a_wire
@@ -340,3 +341,43 @@ async def test_head_http10_cors_and_chunked_answers_carry_the_fields_too(unstart
     unstarted.origin.answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
     answer = await client.ask(with_token("/l"))
     assert (answer.one("ratelimit") is not None, answer.body) == (True, b"ok")
+
+
+@pytest.mark.parametrize("end", ["client closes", "upstream gone", "client gone"])
+async def test_a_websocket_holds_its_slot_until_it_has_ended(unstarted: Rig, limits: RedisLimits, end: str) -> None:
+    """And counts once towards a rate, however much passes through it."""
+    unstarted.origin.script = echo
+    await started(unstarted, limits, {"concurrency": 1}, {"rate": "100/h"}, route={"streams": {}})
+    tunnel = await unstarted.client()
+    await tunnel.send(hello("/l"))
+    assert (await tunnel.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+    for _ in range(3):
+        await tunnel.send(text(b"words"))
+        await read_frame(tunnel)
+    client = await unstarted.client()
+    assert await statuses(client, with_token("/l")) == [429]
+    if end == "client closes":
+        tunnel.close()
+    elif end == "client gone":
+        tunnel.reset()
+    else:
+        unstarted.origin.connections[-1].reset()
+    await unstarted.eventually(lambda: not any(lease.in_use for lease in unstarted.edge.limits._all[0].leases.values()))
+    await limits.settle()
+    unstarted.origin.script = unstarted.origin.serve
+    answer = await (await unstarted.client()).ask(with_token("/l"))
+    assert (answer.status, (answer.one("ratelimit") or b"").partition(b";t=")[0]) == (200, b'"rate";r=98')
+
+
+async def test_a_refusal_behind_the_limits_frees_the_slot(unstarted: Rig, limits: RedisLimits) -> None:
+    """The second stream of one client is too many for ``streams``; the slot that it had taken is free."""
+    unstarted.origin.script = echo
+    await started(unstarted, limits, {"concurrency": 5}, route={"streams": {"max_per_client": 1}})
+    tunnel = await unstarted.client()
+    await tunnel.send(hello("/l"))
+    assert (await tunnel.until(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+    client = await unstarted.client()
+    for _ in range(10):
+        assert await statuses(client, with_token("/l")) == [429]
+    (lease,) = unstarted.edge.limits._all[0].leases.values()
+    assert lease.in_use == 1
