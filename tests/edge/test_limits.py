@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -381,3 +383,54 @@ async def test_a_refusal_behind_the_limits_frees_the_slot(unstarted: Rig, limits
         assert await statuses(client, with_token("/l")) == [429]
     (lease,) = unstarted.edge.limits._all[0].leases.values()
     assert lease.in_use == 1
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_x13_whatever_clients_do_no_slot_stays_occupied(unstarted: Rig, limits: RedisLimits, seed: int) -> None:
+    """300 clients send halves, pipeline, abort at whatever moment, or go on; the upstream answers, breaks off or hesitates."""
+    dice = random.Random(seed)
+
+    async def moody(connection: OriginConnection) -> None:
+        while True:
+            request = await connection.request()
+            mood = dice.random()
+            if mood < 0.1:
+                connection.reset()
+                return
+            if mood < 0.2:
+                await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+                connection.close()
+                return
+            if mood < 0.3:
+                await asyncio.sleep(0.01)
+            await connection.send(OK if request.first[:4] != b"HEAD" else OK[:-2])
+
+    unstarted.origin.script = moody
+    await started(unstarted, limits, {"concurrency": 6}, {"rate": "400/s", "burst": 50}, {"quota": "1000000/month"})
+    get_l, head = with_token("/l"), with_token("/l").replace(b"GET ", b"HEAD ", 1)
+    post = with_token("/l", ME, "Content-Length: 5").replace(b"GET ", b"POST ", 1)
+    kinds = [get_l, get_l * 5, head, post + b"12345", post + b"12", get_l[:-10], post + b"12345" + get_l, b"GET /l\r\n\r\n"]
+
+    async def one() -> None:
+        client = await unstarted.client()
+        await client.send(dice.choice(kinds))
+        for _ in range(dice.randrange(6)):
+            await asyncio.sleep(0)
+        if dice.random() < 0.5:
+            client.reset()
+        else:
+            with suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(0.1):
+                    await client.rest()
+            client.writer.transport.abort()
+
+    for _ in range(5):
+        await asyncio.gather(*(one() for _ in range(60)))
+    await unstarted.eventually(lambda: unstarted.edge.connections == 1)  # one that said nothing at all
+    await limits.settle()
+    slots = unstarted.edge.limits._all[0]
+    assert [lease.in_use for lease in slots.leases.values() if lease.in_use] == []
+    assert not any(lease.waiting or lease.asking for limit in unstarted.edge.limits._all for lease in limit.leases.values())
+    unstarted.origin.script = unstarted.origin.serve
+    answers = await asyncio.gather(*[(await unstarted.client()).ask(get_l) for _ in range(6)])
+    assert {answer.status for answer in answers} <= {200, 429}
