@@ -367,7 +367,7 @@ async def test_on_a_route_with_streams_between_bytes_cuts_no_quiet_events(rig: R
     queue = await events(rig)
     client = await begun(rig, get("/ws/a", auth=True))
     (down,) = rig.edge._connections
-    assert 299.0 < down.deadline - rig.edge.loop.time() <= 300.0
+    assert 299.0 < down.deadline - rig.edge.loop.time() < 300.001  # sums of fractions are not exact
     queue.put_nowait(chunk(b"data: late\n\n"))
     await client.until(b"data: late\n\n")
 
