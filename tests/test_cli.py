@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,18 +9,11 @@ import pytest
 from gateway import __version__
 from gateway.cli import find_config
 from gateway.errors import ConfigFault
+from tests.command_line import here
+from tests.command_line import process as run
 from tests.servers import free_port
 
 GOOD = "upstreams: {legacy: {targets: [http://127.0.0.1:9]}}\nroutes: [{path: /x, upstream: legacy}]\n"
-
-
-def run(*arguments: str, cwd: Path, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
-    """One command in a folder, without any GATEWAY_ variable of the surroundings."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("GATEWAY_")}
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments],
-        cwd=cwd, env={**inherited, **environ}, input=stdin, capture_output=True, text=True, timeout=30,
-    )  # fmt: skip
 
 
 def test_no_command_is_wrong_usage(tmp_path: Path) -> None:
@@ -98,6 +88,15 @@ def test_a_healthcheck_of_nobody_is_1(tmp_path: Path, flag: tuple[str, ...]) -> 
     assert "GATEWAY_ADMIN__PORT" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [("approve", "x"), ("set", "x"), ("add", "--scopes", "x"), ("no-such-command",)])
+def test_a_process_says_what_the_function_says(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """So that tests may ask the function, which costs no start."""
+    (tmp_path / "config.yaml").write_text(GOOD + "oauth: {registration: token}\n")
+    alone, within = (by("clients", *arguments, cwd=tmp_path) for by in (run, here))
+    assert alone.returncode in (1, 2)
+    assert (alone.returncode, alone.stdout, alone.stderr) == (within.returncode, within.stdout, within.stderr)
+
+
 def test_a_password_in_argv_is_wrong_usage(tmp_path: Path) -> None:
     """Everybody on the machine could read it."""
     done = run("clients", "add", "--username", "someone", "--password", "hunter2pw", cwd=tmp_path)
@@ -117,7 +116,7 @@ def test_what_the_operator_may_not_ask_is_1_with_one_line(
     tmp_path: Path, arguments: tuple[str, ...], stdin: str, said: str
 ) -> None:
     (tmp_path / "config.yaml").write_text(GOOD)
-    done = run("clients", "add", *arguments, cwd=tmp_path, stdin=stdin)
+    done = here("clients", "add", *arguments, cwd=tmp_path, stdin=stdin)
     assert done.returncode == 1, done.stderr
     assert len([line for line in done.stderr.splitlines() if line.startswith("gateway: ")]) == 1
     assert said in done.stderr.lower()
@@ -137,7 +136,7 @@ def test_what_the_operator_may_not_do_is_1_with_one_line(
     tmp_path: Path, arguments: tuple[str, ...], stdin: str, said: str
 ) -> None:
     (tmp_path / "config.yaml").write_text(GOOD + "oauth: {registration: token}\n")
-    done = run("clients", *arguments, cwd=tmp_path, stdin=stdin)
+    done = here("clients", *arguments, cwd=tmp_path, stdin=stdin)
     assert done.returncode == 1, done.stderr
     assert len([line for line in done.stderr.splitlines() if line.startswith("gateway: ")]) == 1
     assert said in done.stderr.lower()

@@ -61,7 +61,7 @@ def test_make_test_runs_every_test_after_style_types_and_imports() -> None:
     plan = "\n".join(_plan("test"))
     order = [plan.index(word) for word in ("requirements/dev.lock", "ruff check", "mypy", "lint-imports", "-m pytest")]
     assert order == sorted(order)
-    assert re.search(r"-m pytest (-n \d+ )?tests$", plan, re.MULTILINE)
+    assert re.search(r"-m pytest (-n \d+ )?(--dist \w+ )?tests$", plan, re.MULTILINE)
 
 
 @pytest.mark.parametrize("target", ["test", "lint"])

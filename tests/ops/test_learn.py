@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import yaml
 from gateway.guard.learning import Learned, Need
 from gateway.learn import write
 from gateway.oauth.tokens import is_client_id
+from tests.command_line import Done, here, process
 from tests.ops.running import CONFIG, Gateway
 from tests.servers import wait_for
 
@@ -23,12 +21,8 @@ REPORTING = CONFIG.replace("oauth: {registration: open}", "oauth: {registration:
 )
 
 
-def learn(folder: Path, *arguments: str) -> Any:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "gateway", "learn", *arguments, "-c", str(folder / "config.yaml")],
-        capture_output=True, text=True, timeout=20, env=inherited,
-    )  # fmt: skip
+def learn(folder: Path, *arguments: str, by: Callable[..., Done] = process) -> Any:
+    done = by("learn", *arguments, "-c", str(folder / "config.yaml"), cwd=folder)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return yaml.safe_load(done.stdout)
 
@@ -37,18 +31,18 @@ def test_it_prints_the_fewest_scopes_that_would_have_passed(gateway: Make, folde
     (folder / "config.yaml").write_text(REPORTING)
     running = gateway().start()
     assert any("report lets every request through" in event["warning"] for event in running.events("config.questionable"))
-    assert learn(folder) == {"clients": {}, "strangers": []}
+    assert learn(folder, by=here) == {"clients": {}, "strangers": []}
     client = running.register("ann")
     token = running.token(client)["access_token"]
     ours = {"Authorization": f"Bearer {token}"}
     for method, headers in (("GET", {}), ("GET", ours), ("POST", ours)):
         assert running.ask(method, "/old", **headers)[0] == 502, "it passed; nobody is behind"
-    wait_for(lambda: len(learn(folder)["clients"]) == 1)
+    wait_for(lambda: len(learn(folder, by=here)["clients"]) == 1)
     assert learn(folder, "--forget") == {
         "clients": {client["client_id"]: {"requests": 2, "scopes": ["read", "write"], "lacks": ["read", "write"]}},
         "strangers": [{"route": "/old", "method": "GET", "refused": "token_missing", "requests": 1}],
     }  # fmt: skip
-    assert learn(folder) == {"clients": {}, "strangers": []}
+    assert learn(folder, by=here) == {"clients": {}, "strangers": []}
     assert running.ask("GET", "/v1/resource")[0] == 401
 
 

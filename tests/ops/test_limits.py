@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.command_line import Done, here
 from tests.ops.running import CONFIG, Gateway
 
 Make = Callable[..., Gateway]
@@ -45,9 +44,8 @@ def test_a_plan_counts_from_the_next_request_on(gateway: Make, folder: Path) -> 
     def ask() -> int:
         return running.ask("GET", "/v1/resource", Authorization=f"Bearer {token}")[0]
 
-    def plan(name: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "gateway", "clients", "set", client["client_id"], "--plan", name]
-        return subprocess.run([*command, "-c", str(folder / "config.yaml")], capture_output=True, text=True, timeout=30)
+    def plan(name: str) -> Done:
+        return here("clients", "set", client["client_id"], "--plan", name, "-c", str(folder / "config.yaml"), cwd=folder)
 
     assert [ask() for _ in range(3)] == [502, 502, 429]
     unknown = plan("silver")

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.command_line import Done, here, process
 from tests.ops.running import Gateway
 
 Make = Callable[..., Gateway]
 PLAIN = json.dumps({"username": "ann", "password": "client-password"})
 
 
-def run(folder: Path, *arguments: str, stdin: str = "", mode: str = "approval") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", "clients", *arguments, "-c", str(folder / "config.yaml")],
-        input=stdin, capture_output=True, text=True, timeout=20, env={"GATEWAY_OAUTH__REGISTRATION": mode, **_inherited()},
-    )  # fmt: skip
+def run(
+    folder: Path, *arguments: str, stdin: str = "", mode: str = "approval", by: Callable[..., Done] = process
+) -> Done:
+    return by("clients", *arguments, "-c", str(folder / "config.yaml"), cwd=folder, stdin=stdin, GATEWAY_OAUTH__REGISTRATION=mode)
 
 
-def operator(folder: Path, *arguments: str, stdin: str = "", mode: str = "approval") -> Any:
+def operator(
+    folder: Path, *arguments: str, stdin: str = "", mode: str = "approval", by: Callable[..., Done] = process
+) -> Any:
     """What a command prints."""
-    done = run(folder, *arguments, stdin=stdin, mode=mode)
+    done = run(folder, *arguments, stdin=stdin, mode=mode, by=by)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return json.loads(done.stdout)
-
-
-def _inherited() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
 
 
 def resource(running: Gateway, token: str) -> int:
@@ -46,7 +41,7 @@ def test_a_client_is_approved_disabled_enabled_and_deleted(gateway: Make, folder
     assert running.form(client, "/v1/oauth/token", "grant_type=client_credentials") == 400
     assert [one["username"] for one in operator(folder, "pending")] == ["ann"]
     assert operator(folder, "approve", client["client_id"]) == {"approved": client["client_id"]}
-    assert operator(folder, "pending") == []
+    assert operator(folder, "pending", by=here) == []
     token = running.token(client)["access_token"]
     let_in = resource(running, token)
     assert let_in not in (401, 403)
@@ -98,6 +93,7 @@ def test_a_client_gets_a_name_lives_and_limits_of_its_own(gateway: Make, folder:
     back = operator(
         folder, "set", client["client_id"], "--name", "", "--access-token-ttl", "default", "--refresh-token-ttl", "default",
         "--max-live-chains", "default", "--grants", "all", "--permissions", "", "--access-token-format", "default",
+        by=here,
     )  # fmt: skip
     assert said.keys() & back.keys() == set()
     assert running.token(client)["expires_in"] == 3600
@@ -106,7 +102,7 @@ def test_a_client_gets_a_name_lives_and_limits_of_its_own(gateway: Make, folder:
 def test_what_can_not_be_set_is_said_and_changes_nothing(gateway: Make, folder: Path) -> None:
     running = gateway(GATEWAY_OAUTH__REGISTRATION="open").start()
     client_id = running.register("ann")["client_id"]
-    before = operator(folder, "show", client_id)
+    before = operator(folder, "show", client_id, by=here)
     for arguments, words in [
         ((), "nothing to set"), (("--name", "a\tb"), "client_name"),
         (("--scopes", "unknown"), "oauth.scopes does not define unknown"),
@@ -115,12 +111,12 @@ def test_what_can_not_be_set_is_said_and_changes_nothing(gateway: Make, folder: 
         (("--refresh-token-ttl", "soon"), "--refresh-token-ttl"), (("--max-live-chains", "0"), "--max-live-chains"),
         (("--redirect-uri", "http://app.example.com/"), "redirect_uris"), (("--plan", "gold"), "no plans are configured"),
     ]:  # fmt: skip
-        done = run(folder, "set", client_id, *arguments)
+        done = run(folder, "set", client_id, *arguments, by=here if arguments else process)
         assert (done.returncode, done.stdout) == (1, "")
         assert words in done.stderr
-    done = run(folder, "set", "gwc_abcAAAAAAAAAAAAAAAAAAAAAA", "--name", "x")
+    done = run(folder, "set", "gwc_abcAAAAAAAAAAAAAAAAAAAAAA", "--name", "x", by=here)
     assert (done.returncode, "There is no such client" in done.stderr) == (1, True)
-    assert operator(folder, "show", client_id) == before
+    assert operator(folder, "show", client_id, by=here) == before
 
 
 def test_a_store_that_nobody_vouches_for_is_78(folder: Path) -> None:
@@ -129,5 +125,5 @@ def test_a_store_that_nobody_vouches_for_is_78(folder: Path) -> None:
     for content in (None, b"", b"no certificate"):
         if content is not None:
             (folder / "ca.pem").write_bytes(content)
-        done = run(folder, "pending")
+        done = run(folder, "pending", by=process if content is None else here)
         assert (done.returncode, "store.ca_file: " in done.stderr, "Traceback" in done.stderr) == (78, True, False)

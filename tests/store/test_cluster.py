@@ -5,28 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from os import urandom
 
 import pytest
 
 from gateway.config.model import Store
-from gateway.errors import GatewayError, InvalidToken, StoreUnavailable
+from gateway.errors import InvalidToken, StoreUnavailable
 from gateway.guard.verdict import Verdict
-from gateway.guard.verdicts import Verdicts
 from gateway.oauth.ports import NewTokens, RefreshOutcome
 from gateway.oauth.tokens import AccessRef
-from gateway.store.cluster import Cluster, ClusterLink
+from gateway.store.cluster import ClusterLink
 from gateway.store.connect import connect
-from gateway.store.facts import reach_store
 from gateway.store.keys import Keys
-from gateway.telemetry.metrics import Registry
 from tests.servers import ValkeyServer, wait_for
-from tests.store.link_bench import once, until
+from tests.store.house import House, a_house
+from tests.store.link_bench import until
 from tests.store.nodes import Nodes
-from tests.store.stores import Registered, Stores, a_successor, issue, refresh, register, stores_on
+from tests.store.stores import Registered, a_successor, issue, refresh, register
 
 KEYS = Keys()
 PARTITIONS = ("aac", "abc", "ddd")
@@ -47,44 +43,6 @@ def failing() -> Iterator[Nodes]:
     made = Nodes(replicas=True)
     yield made
     made.remove()
-
-
-@dataclass
-class House:
-    """A worker's end of a cluster."""
-
-    link: ClusterLink
-    cluster: Cluster
-    verdicts: Verdicts
-    stores: Stores
-
-    def find(self, pair: NewTokens) -> Verdict | None:
-        """What the cache has."""
-        return self.verdicts.find(pair.access.digest, asyncio.get_running_loop().time())
-
-    async def fetch(self, pair: NewTokens) -> Verdict | GatewayError:
-        """What the store says."""
-        found: Verdict | GatewayError = await once(self.verdicts.fetch, pair.access)
-        return found
-
-
-@asynccontextmanager
-async def a_house(
-    nodes: Nodes, *, timeout: str = "500ms", keeps_stale: bool = False, durability: str = "local"
-) -> AsyncIterator[House]:
-    registry = Registry()
-    store = Store.model_validate({"url": nodes.url, "timeout": timeout, "durability": durability})
-    reached = reach_store(store, socket_path=None, registry=registry)
-    link, cluster = reached.link, reached.wire
-    assert isinstance(link, ClusterLink)
-    assert isinstance(cluster, Cluster)
-    verdicts = Verdicts(link, clock=asyncio.get_running_loop().time, registry=registry, keeps_stale=keeps_stale)
-    await link.start()
-    try:
-        await until(lambda: link.caching)
-        yield House(link, cluster, verdicts, stores_on(None, reached.changes))  # type: ignore[arg-type]
-    finally:
-        await link.close()
 
 
 async def tokens(house: House) -> dict[str, tuple[Registered, NewTokens]]:
@@ -119,7 +77,7 @@ def test_the_partitions_lie_apart(nodes: Nodes) -> None:
 
 async def test_clients_and_tokens_of_all_partitions_live_where_their_slots_are(nodes: Nodes) -> None:
     """Registration's steps, issuing, refreshing, revoking, deleting: each script finds all its keys in one slot."""
-    async with a_house(nodes) as house:
+    async with a_house(nodes.url) as house:
         stores = house.stores
         for number in range(30):
             name = f"u{number}{urandom(4).hex()}"
@@ -136,7 +94,7 @@ async def test_clients_and_tokens_of_all_partitions_live_where_their_slots_are(n
 @pytest.mark.parametrize("partition", PARTITIONS)
 async def test_a_change_at_any_primary_is_heard(nodes: Nodes, partition: str) -> None:
     """A revocation, a client that is disabled, FLUSHALL there."""
-    async with a_house(nodes) as house:
+    async with a_house(nodes.url) as house:
         made = await tokens(house)
         client, pair = made[partition]
         assert await house.stores.tokens.revoke_access(client.id, pair.access)
@@ -168,7 +126,7 @@ async def test_the_command_line_reaches_it_too(nodes: Nodes) -> None:
 
 async def test_a_slot_that_moves_is_followed_and_costs_nobody_a_refusal(nodes: Nodes) -> None:
     """ASK while it is on its way, MOVED afterwards; and what was cached of it is looked up anew."""
-    async with a_house(nodes) as house:
+    async with a_house(nodes.url) as house:
         client = await register(house.stores, "abc")
         pair = await issue(house.stores, client)
         assert isinstance(await house.fetch(pair), Verdict)
@@ -202,7 +160,7 @@ def move(slot: int, source: ValkeyServer, target: ValkeyServer) -> None:
 
 
 async def test_keys_that_went_ahead_are_asked_for_where_they_went(nodes: Nodes) -> None:
-    async with a_house(nodes) as house:
+    async with a_house(nodes.url) as house:
         client = await register(house.stores, "abc")
         pair = await issue(house.stores, client)
         source = nodes.at(KEYS.token(pair.access))
@@ -226,7 +184,7 @@ async def test_keys_that_went_ahead_are_asked_for_where_they_went(nodes: Nodes) 
 
 async def test_f04_a_killed_primary_costs_bounded_refusals_and_nobody_elsewhere_notices(failing: Nodes) -> None:
     """Its replica takes over: 503 meanwhile for what lies there, all others are served, and no token comes to life again."""
-    async with a_house(failing) as house:
+    async with a_house(failing.url) as house:
         made = await tokens(house)
         client, pair = made["abc"]
         dead = await issue(house.stores, client)
@@ -248,7 +206,7 @@ async def test_f04_a_killed_primary_costs_bounded_refusals_and_nobody_elsewhere_
 
 async def test_f04_a_primary_that_hands_over_is_not_believed_any_more(failing: Nodes) -> None:
     """CLUSTER FAILOVER: the old one lives on as a replica, with its connections; revocations are made elsewhere now."""
-    async with a_house(failing) as house:
+    async with a_house(failing.url) as house:
         made = await tokens(house)
         client, pair = made["ddd"]
         index = failing.primaries.index(failing.at(KEYS.token(pair.access)))
@@ -258,12 +216,13 @@ async def test_f04_a_primary_that_hands_over_is_not_believed_any_more(failing: N
         await until(lambda: house.find(pair) is None)
         assert isinstance(await house.fetch(pair), InvalidToken)
         await until(lambda: house.link.caching)
-        assert ("127.0.0.1", failing.replicas[index].port) in house.cluster.primaries
+        assert isinstance(house.link, ClusterLink)
+        assert ("127.0.0.1", failing.replicas[index].port) in house.link.cluster.primaries
 
 
 async def test_g5_a_primary_that_is_cut_off_from_the_others_confirms_nothing(failing: Nodes) -> None:
     """It answers TIME as ever, and its changes may be made elsewhere by now: within a node timeout and two looks it is out."""
-    async with a_house(failing) as house:
+    async with a_house(failing.url) as house:
         made = await tokens(house)
         _, pair = made["abc"]
         alone = failing.at(KEYS.token(pair.access))
@@ -283,7 +242,7 @@ async def test_g5_a_primary_that_is_cut_off_from_the_others_confirms_nothing(fai
 
 async def test_what_was_known_of_a_primary_that_is_away_goes_on_and_of_others_the_store_decides(failing: Nodes) -> None:
     """``on_store_failure: cached``."""
-    async with a_house(failing, keeps_stale=True) as house:
+    async with a_house(failing.url, keeps_stale=True) as house:
         made = await tokens(house)
         now = asyncio.get_running_loop().time
         victim = failing.at(KEYS.token(made["abc"][1].access))
@@ -295,7 +254,7 @@ async def test_what_was_known_of_a_primary_that_is_away_goes_on_and_of_others_th
 
 async def test_f04_failover_while_50_clients_refresh_keeps_every_chain(failing: Nodes) -> None:
     """Each ends with one live child, or with a clean refusal where the write was lost; never with two."""
-    async with a_house(failing) as house:
+    async with a_house(failing.url) as house:
         stores = house.stores
         clients = [await register(stores) for _ in range(50)]
         pairs = [await issue(stores, client) for client in clients]
@@ -341,7 +300,7 @@ async def test_f04_failover_while_50_clients_refresh_keeps_every_chain(failing: 
 
 async def test_f04_what_a_replica_has_acknowledged_survives_its_primary(failing: Nodes) -> None:
     """``durability: replicated``: 100 revocations, those that were acknowledged before the kill are dead at the successor."""
-    async with a_house(failing, durability="replicated") as house:
+    async with a_house(failing.url, durability="replicated") as house:
         stores = house.stores
         client = await register(stores, "abc")
         pairs = [await issue(stores, client) for _ in range(100)]
@@ -368,7 +327,7 @@ async def test_f04_what_a_replica_has_acknowledged_survives_its_primary(failing:
 
 async def test_f04_without_a_replica_nothing_is_acknowledged(nodes: Nodes) -> None:
     """``durability: replicated``: 503, and reads go on."""
-    async with a_house(nodes, durability="replicated") as house:
+    async with a_house(nodes.url, durability="replicated") as house:
         with pytest.raises(StoreUnavailable) as caught:
             await register(house.stores, "abc")
         assert caught.value.reason.endswith("no replica has the change")

@@ -5,28 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
 
 import hiredis
 import pytest
 
 from gateway.config.model import Store
-from gateway.errors import GatewayError, InvalidToken, StoreUnavailable
+from gateway.errors import InvalidToken, StoreUnavailable
 from gateway.guard.verdict import Verdict
-from gateway.guard.verdicts import Verdicts
-from gateway.oauth.ports import NewTokens, RefreshOutcome
+from gateway.oauth.ports import RefreshOutcome
 from gateway.store.connect import connect
 from gateway.store.dial import Address
-from gateway.store.facts import reach_store
 from gateway.store.handshake import Refused
-from gateway.store.link import VerdictLink
 from gateway.store.sentinel import Sentinels, read_master
-from gateway.telemetry.metrics import Registry
 from tests.servers import ValkeyServer, free_port, wait_for
-from tests.store.link_bench import once, until
-from tests.store.stores import Stores, a_successor, issue, refresh, register, stores_on
+from tests.store.house import a_house
+from tests.store.link_bench import until
+from tests.store.stores import a_successor, issue, refresh, register
 from tests.store.watched import NAME, Watched
 
 ASKED = Address("h", 1)
@@ -38,42 +33,6 @@ def watched() -> Iterator[Watched]:
     made = Watched()
     yield made
     made.remove()
-
-
-@dataclass
-class House:
-    """A worker's end."""
-
-    link: VerdictLink
-    verdicts: Verdicts
-    stores: Stores
-
-    def find(self, pair: NewTokens) -> Verdict | None:
-        """What the cache has."""
-        return self.verdicts.find(pair.access.digest, asyncio.get_running_loop().time())
-
-    async def fetch(self, pair: NewTokens) -> Verdict | GatewayError:
-        """What the store says."""
-        found: Verdict | GatewayError = await once(self.verdicts.fetch, pair.access)
-        return found
-
-
-@asynccontextmanager
-async def a_house(watched: Watched, *, durability: str = "local") -> AsyncIterator[House]:
-    registry = Registry()
-    store = Store.model_validate({"url": watched.url, "durability": durability})
-    reached = reach_store(store, socket_path=None, registry=registry)
-    assert isinstance(reached.link, VerdictLink)
-    verdicts = Verdicts(reached.link, clock=asyncio.get_running_loop().time, registry=registry)
-    connections = [one for one in (reached.link, reached.wire, reached.waiting) if one is not None]
-    for one in connections:
-        await one.start()
-    try:
-        await until(lambda: reached.link.caching)
-        yield House(reached.link, verdicts, stores_on(None, reached.changes))  # type: ignore[arg-type]
-    finally:
-        for one in connections:
-            await one.close()
 
 
 async def acknowledged(act: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
@@ -89,7 +48,7 @@ async def acknowledged(act: Callable[[], Awaitable[bool]], seconds: float = 20.0
 
 
 async def test_f04_a_killed_master_costs_bounded_refusals_and_lets_nobody_in(watched: Watched) -> None:
-    async with a_house(watched) as house:
+    async with a_house(watched.url) as house:
         client = await register(house.stores)
         pair, dead = await issue(house.stores, client), await issue(house.stores, client)
         assert isinstance(await house.fetch(pair), Verdict)
@@ -110,7 +69,7 @@ async def test_f04_a_killed_master_costs_bounded_refusals_and_lets_nobody_in(wat
 
 async def test_f04_a_master_that_hands_over_is_left(watched: Watched) -> None:
     """SENTINEL FAILOVER: revocations are made at the new one, and are heard."""
-    async with a_house(watched) as house:
+    async with a_house(watched.url) as house:
         client = await register(house.stores)
         pair = await issue(house.stores, client)
         assert isinstance(await house.fetch(pair), Verdict)
@@ -126,7 +85,7 @@ async def test_f04_a_master_that_hands_over_is_left(watched: Watched) -> None:
 
 async def test_g5_a_master_that_lost_its_place_while_it_hung_is_left_within_two_seconds(watched: Watched) -> None:
     """It wakes up and still takes itself for the master, until sentinels reach it; they are asked every second."""
-    async with a_house(watched) as house:
+    async with a_house(watched.url) as house:
         client = await register(house.stores)
         pair = await issue(house.stores, client)
         assert isinstance(await house.fetch(pair), Verdict)
@@ -143,7 +102,7 @@ async def test_g5_a_master_that_lost_its_place_while_it_hung_is_left_within_two_
 
 async def test_what_a_replica_has_acknowledged_survives_its_master(watched: Watched) -> None:
     """``durability: replicated``: of revocations under way at the kill, those that were acknowledged are dead afterwards."""
-    async with a_house(watched, durability="replicated") as house:
+    async with a_house(watched.url, durability="replicated") as house:
         client = await register(house.stores)
         pairs = [await issue(house.stores, client) for _ in range(60)]
         acknowledged = []
@@ -161,7 +120,7 @@ async def test_what_a_replica_has_acknowledged_survives_its_master(watched: Watc
 
 async def test_f04_50_clients_that_refresh_through_a_failover_have_one_child_each(watched: Watched) -> None:
     """``durability: replicated``: none is refused, none has two; what was not answered is asked again, with the same answer."""
-    async with a_house(watched, durability="replicated") as house:
+    async with a_house(watched.url, durability="replicated") as house:
         stores = house.stores
         clients = [await register(stores) for _ in range(50)]
         pairs = [await issue(stores, client) for client in clients]
