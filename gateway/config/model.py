@@ -137,7 +137,7 @@ class Store(Section):
     ca_file: Path | None = None
     """Certificates to verify a rediss:// server against; default: the system's."""
     timeout: SomeTime = timedelta(milliseconds=500)
-    """Longest wait for one answer of the store before the request is refused with 503."""
+    """Longest wait for one answer of the store before the request is refused with 503; 2s at most."""
     durability: Literal["local", "replicated"] = "local"
     """
     local: a change is acknowledged once the server has it.  replicated: once a replica has it too (WAIT), so that no failover

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Iterator
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from gateway.config.address import is_host
@@ -12,7 +13,9 @@ from gateway.config.certificates import Unusable, load_authorities
 from gateway.config.draft import Draft
 from gateway.config.faults import Fault
 
-_FORMS = "write embedded:DIR, redis://host:6379/0, rediss://host:6379/0 or unix:///run/redis.sock"
+LONGEST_TIMEOUT = timedelta(seconds=2)
+"""As `gateway.store.steady.SILENCE`; what has a life in the store is held for seconds longer than any answer takes."""
+_FORMS = "write embedded:DIR, redis://host:6379/0, rediss://…, unix:///run/redis.sock, redis+sentinel://h1,h2/mymaster/0 or redis+cluster://h1,h2"
 _NODES = "name nodes of the cluster, like redis+cluster://h1:6379,h2:6379; it has one database, 0"
 _SENTINELS = "name sentinels and the master that they know, like redis+sentinel://h1:26379,h2:26379/mymaster/0"
 _WITH_TLS = ("rediss:", "rediss+cluster:", "rediss+sentinel:")
@@ -87,6 +90,8 @@ def credentials(draft: Draft) -> Iterator[Fault]:
 def options(draft: Draft) -> Iterator[Fault]:
     """Options that would do nothing, or never succeed, with this kind of store."""
     store = draft.config.store
+    if store.timeout > LONGEST_TIMEOUT:
+        yield draft.fault("write 2s or less: a store that is silent for so long is given up", "store", "timeout")
     if store.ca_file is not None and not store.url.startswith(_WITH_TLS):
         yield draft.fault("certificates are verified with rediss:// only: change the URL or remove ca_file", "store", "ca_file")
     if store.sentinel_password is not None and not store.url.startswith(("redis+sentinel:", "rediss+sentinel:")):

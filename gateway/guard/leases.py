@@ -59,8 +59,8 @@ class Lease(Generic[Waiter]):
     """What a worker has of one limit for one subject."""
 
     __slots__ = (
-        "asking", "granted", "in_use", "left", "owed", "period", "refused_until", "remaining", "reset_at", "tat", "until",
-        "waiting",
+        "asking", "began", "granted", "in_use", "left", "owed", "period", "refused_until", "remaining", "reset_at", "tat",
+        "until", "waiting",
     )  # fmt: skip
 
     def __init__(self, whole: int) -> None:
@@ -81,6 +81,8 @@ class Lease(Generic[Waiter]):
         self.owed = 0
         """What passed without the store and is to be counted there."""
         self.period = 0
+        self.began = 0.0
+        """Since when what is left is not that of an earlier time, which was lost."""
         self.asking = False
         self.waiting: deque[Waiter] = deque()
 
@@ -111,16 +113,23 @@ class Rate:
 
     def grant(self, lease: Lease[Waiter], grant: Grant, asked: int, now: float) -> None:
         """Note what the store said to so many."""
-        lease.left = grant.granted + (lease.left if now < lease.until else 0)
+        if now >= lease.until:
+            lease.left, lease.began = 0, now
+        lease.left += grant.granted
         lease.granted = lease.left
         lease.until = now + LIFE
         lease.remaining = grant.remaining
         lease.reset_at = now + grant.reset
         lease.refused_until = now + max(grant.wait, 0.001) if grant.granted < asked else 0.0
 
-    def undo(self, lease: Lease[Waiter]) -> None:
-        """A permit was not used."""
-        lease.left += 1
+    def undo(self, lease: Lease[Waiter], taken: float) -> None:
+        """A permit that was taken at ``taken`` or later was not used; one that would be lost by now is."""
+        if lease.began <= taken:
+            lease.left += 1
+
+    def undo_alone(self, lease: Lease[Waiter]) -> None:
+        """What `alone` let pass did not."""
+        lease.tat -= self.interval
 
     def alone(self, lease: Lease[Waiter], now: float) -> float:
         """Decide without the store: 0.0, or seconds to wait."""
@@ -155,7 +164,9 @@ class Quota(Rate):
 
     def grant(self, lease: Lease[Waiter], grant: Grant, asked: int, now: float) -> None:
         """Note what the store said to so many."""
-        lease.left = grant.granted + (lease.left if grant.period == lease.period else 0)
+        if grant.period != lease.period:
+            lease.left, lease.began = 0, now
+        lease.left += grant.granted
         lease.granted = lease.left
         lease.until = now + QUOTA_LIFE
         lease.period = grant.period
@@ -173,13 +184,17 @@ class Quota(Rate):
         lease.owed += 1
         return 0.0
 
+    def undo_alone(self, lease: Lease[Waiter]) -> None:
+        """As of a rate; when it was counted meanwhile, the next one that passes so is not."""
+        lease.owed -= 1
+
     def surplus(self, lease: Lease[Waiter], now: float) -> int:
         """How many to give back now."""
         return lease.left if lease.left and lease.until <= now < lease.reset_at else 0
 
     def is_idle(self, lease: Lease[Waiter], now: float) -> bool:
         """Whether nothing would be lost with it."""
-        return not lease.owed and now >= lease.refused_until and (not lease.left or now >= lease.reset_at)
+        return lease.owed <= 0 and now >= lease.refused_until and (not lease.left or now >= lease.reset_at)
 
 
 class Slots:
@@ -206,15 +221,11 @@ class Slots:
         """How many to hold when none is waited for."""
         return lease.in_use + (min(self.spare, lease.left - lease.in_use) if lease.in_use < lease.left else 0)
 
-    def grant(self, lease: Lease[Waiter], grant: Grant, asked: int, now: float) -> None:
-        """Note what the store said."""
+    def hold(self, lease: Lease[Waiter], grant: Grant, asked: int, now: float, asked_at: float) -> None:
+        """Note what the store said at some time since ``asked_at``, from when it counts their life at the earliest."""
         lease.left = grant.granted
-        lease.until = now + SLOTS_SAFE
+        lease.until = asked_at + SLOTS_SAFE
         lease.refused_until = now + SHORT if grant.granted < asked and lease.in_use >= grant.granted else 0.0
-
-    def undo(self, lease: Lease[Waiter]) -> None:
-        """A request has ended, or never began."""
-        lease.in_use -= 1
 
     def alone(self, lease: Lease[Waiter], now: float) -> float:
         """Decide without the store: 0.0, or seconds to wait."""

@@ -10,10 +10,11 @@ finds out whether the store is back; nobody waits for that.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from itertools import islice
-from math import ceil
+from math import ceil, inf
 from typing import Protocol
 
 from gateway.config.limits import parse_quota, parse_rate
@@ -28,7 +29,12 @@ from gateway.telemetry.metrics import Registry
 RETRY = 1.0
 """Seconds between two questions to a store that did not answer."""
 MOST_LEASES = 50_000
-"""Subjects of one limit that a worker knows; beyond, one that has been known for long makes room."""
+"""
+Subjects of one limit that a worker knows.  Beyond, those known for longest make room: what they hold is given back, and what
+passed without the store is counted there; a rate begins anew for them while it is away.  Those with requests under way stay.
+"""
+_TRIED = 16
+"""Leases that are looked at to make room for one."""
 _LOOKED_AT = 500
 """Leases that one tick looks at, of each limit."""
 _ORDER = (Slots, Rate, Quota)
@@ -80,7 +86,7 @@ class Limit:
         self.by, _, header = section.by.partition(":")
         self.header = header.lower().encode("ascii")
         self.on_store_failure = section.on_store_failure
-        self.leases: dict[Subject, Lease[Charge]] = {}
+        self.leases: OrderedDict[Subject, Lease[Charge]] = OrderedDict()
         self.away = False
         """Whether the store did not answer last time."""
         self.retry_at = 0.0
@@ -104,14 +110,6 @@ class Limit:
             return asker.find_header(self.header) or b""
         return asker.source
 
-    def begin(self, subject: Subject) -> Lease[Charge]:
-        """A lease of nothing, for a subject that has none."""
-        if len(self.leases) >= MOST_LEASES:
-            self._make_room()
-        lease: Lease[Charge] = Lease(self.kind.whole)
-        self.leases[subject] = lease
-        return lease
-
     def key(self, subject: Subject) -> str:
         """What it is called in the store: a digest, since a header may hold a secret."""
         said = subject.encode("utf-8", "surrogatepass") if isinstance(subject, str) else b"\0" + subject
@@ -123,13 +121,6 @@ class Limit:
         if len(some) < _LOOKED_AT:
             self._look = iter(list(self.leases))
         return some
-
-    def _make_room(self) -> None:
-        for subject in list(islice(self.leases, 16)):
-            lease = self.leases[subject]
-            if not (lease.asking or lease.in_use):
-                del self.leases[subject]
-                return
 
 
 class LimitSet:
@@ -156,7 +147,7 @@ class LimitSet:
 class Charge:
     """One request's way through its limits.  It ends with `end`."""
 
-    __slots__ = ("_asker", "_set", "_subjects", "_taken", "over", "owner", "permit")
+    __slots__ = ("_alone", "_asker", "_set", "_subjects", "_taken", "_waited", "over", "owner", "permit")
 
     def __init__(self, owner: Limits, chosen: LimitSet, verdict: Verdict | None, asker: Asker) -> None:
         self.owner = owner
@@ -167,6 +158,10 @@ class Charge:
         else:
             self._subjects = [limit.subject(verdict, asker) for limit in chosen.limits]
         self._taken: list[Lease[Charge]] = []
+        self._alone = 0
+        """A bit for each that was decided without the store."""
+        self._waited = inf
+        """Since when: the leases may have become others."""
         self.over = False
         self.permit: object = None
         """For the asker to remember."""
@@ -183,11 +178,12 @@ class Charge:
         taken = self._taken
         while len(taken) < len(limits):
             limit, subject = limits[len(taken)], self._subjects[len(taken)]
-            lease = limit.leases.get(subject) or limit.begin(subject)
+            lease = limit.leases.get(subject) or self.owner.begin(limit, subject)
             wait = limit.kind.take(lease, now)
             if wait:
                 if wait == ASK:
                     if not limit.away:
+                        self._waited = min(self._waited, now)
                         self.owner.wait(limit, subject, lease, self, now)
                         return False
                     self.owner.look_for_store(limit, subject, lease, now)
@@ -196,6 +192,7 @@ class Charge:
                     except StoreUnavailable:
                         self._undo()
                         raise
+                    self._alone |= 1 << len(taken)
                 if wait:
                     self._refuse(limit, wait, now)
             taken.append(lease)
@@ -254,16 +251,19 @@ class Charge:
     def _undo(self) -> None:
         for position, lease in enumerate(self._taken):
             limit = self._set.limits[position]
-            if isinstance(limit.kind, Slots):
+            kind = limit.kind
+            if isinstance(kind, Slots):
                 self._leave(position)
-            elif not limit.away:
-                limit.kind.undo(lease)
+            elif not self._alone >> position & 1:
+                kind.undo(lease, self._waited)
+            elif limit.on_store_failure == "local":
+                kind.undo_alone(lease)
         self._taken.clear()
 
     def _leave(self, position: int) -> None:
         """A slot is free."""
         limit, lease = self._set.limits[position], self._taken[position]
-        limit.kind.undo(lease)
+        lease.in_use -= 1
         if isinstance(limit.kind, Slots) and limit.kind.has_surplus(lease):
             self.owner.give_slots_back(limit, self._subjects[position], lease)
 
@@ -328,6 +328,8 @@ class Limits:
                         self._ask(limit, subject, lease, kind.kept(lease) if lease.in_use else 0)
                 elif isinstance(kind, Quota):
                     self._return(limit, kind, subject, lease, kind.surplus(lease, now))
+                    if lease.owed > 0 and not limit.away:
+                        self._ask(limit, subject, lease, 0)
                 if kind.is_idle(lease, now) and not lease.asking:
                     del limit.leases[subject]
 
@@ -336,12 +338,27 @@ class Limits:
         for limit in self._all:
             for subject, lease in limit.leases.items():
                 if isinstance(limit.kind, Quota):
-                    self._return(limit, limit.kind, subject, lease, lease.left)
+                    self._return(limit, limit.kind, subject, lease, lease.left - (0 if lease.asking else max(0, lease.owed)))
                 elif isinstance(limit.kind, Slots) and lease.left and not lease.asking:
-                    lease.in_use = 0
                     self._ask(limit, subject, lease, 0)
+            limit.away = True
+        self._store = None  # requests that end later have nothing left to give back
 
     # --- asked by charges --------------------------------------------------------------------------------------------
+
+    def begin(self, limit: Limit, subject: Subject) -> Lease[Charge]:
+        """A lease of nothing, for a subject that has none."""
+        leases = limit.leases
+        for _ in range(_TRIED):
+            if len(leases) < MOST_LEASES:
+                break
+            oldest, lease = leases.popitem(last=False)
+            if lease.asking or lease.in_use:
+                leases[oldest] = lease  # behind all others, so that these are looked at next time
+            elif isinstance(limit.kind, Quota):
+                self._return(limit, limit.kind, oldest, lease, lease.left - max(0, lease.owed))
+        lease = leases[subject] = Lease(limit.kind.whole)
+        return lease
 
     def wait(self, limit: Limit, subject: Subject, lease: Lease[Charge], charge: Charge, now: float) -> None:
         """Have a charge wait for the store."""
@@ -391,12 +408,12 @@ class Limits:
         lease.asking = True
         self._calls.value += 1
         kind, key = limit.kind, limit.key(subject)
-        owed = lease.owed
+        owed, asked_at = max(0, lease.owed), self._clock()
 
         def told(grant: Grant | GatewayError) -> None:
             if not isinstance(grant, GatewayError):
                 lease.owed -= owed
-            self._told(limit, subject, lease, count, grant)
+            self._told(limit, subject, lease, count, grant, asked_at)
 
         if isinstance(kind, Slots):
             lease.left = min(lease.left, count)  # what is given back may not be used meanwhile
@@ -406,12 +423,16 @@ class Limits:
         else:
             self._store.take_rate(key, kind, count, told)
 
-    def _told(self, limit: Limit, subject: Subject, lease: Lease[Charge], count: int, grant: Grant | GatewayError) -> None:
+    def _told(
+        self, limit: Limit, subject: Subject, lease: Lease[Charge], count: int, grant: Grant | GatewayError, asked_at: float
+    ) -> None:  # fmt: skip
         now = self._clock()
         lease.asking = False
-        limit.away = isinstance(grant, GatewayError)
+        limit.away = isinstance(grant, GatewayError) or self._store is None
         if isinstance(grant, GatewayError):
             limit.retry_at = now + RETRY
+        elif isinstance(limit.kind, Slots):
+            limit.kind.hold(lease, grant, count, now, asked_at)
         else:
             limit.kind.grant(lease, grant, count, now)
         waiting = lease.waiting

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +31,8 @@ REFRESH = 1.0
 """Seconds between two looks at the cluster."""
 SOONEST = 0.05
 """Seconds between two looks when servers point elsewhere."""
+STRAGGLERS = 0.1
+"""Seconds that a look waits for nodes that do not answer while others do: a primary counts as it was until its time is up."""
 MOVES = 3
 """How often one command follows the cluster's changes."""
 
@@ -51,9 +53,16 @@ class Primary:
         self.link = link
         self.sound = False
         """Whether it says that the cluster is well, as of the last look."""
+        self.epoch = 0
+        """The newest configuration that it knew then."""
+        self.asking: asyncio.Task[bool | None] | None = None
+        """The question whether it is."""
 
     async def close(self) -> None:
         """End its connections."""
+        if self.asking is not None:
+            self.asking.cancel()
+            await asyncio.wait((self.asking,))
         for connection in (self.wire, self.waiting, self.link):
             if connection is not None:
                 await connection.close()
@@ -90,6 +99,7 @@ class Cluster:
         self._looking: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._known = asyncio.Event()
+        self._closed = False
         self.primaries: dict[tuple[str, int], Primary] = {}
         self.on_change: Callable[[], None] = lambda: None
         """Called when slots were given to others, or a primary became unsound."""
@@ -104,14 +114,16 @@ class Cluster:
 
     async def close(self) -> None:
         """End all connections; a second close does nothing."""
-        if self._watching is None or self._watching.cancelled():
+        if self._watching is None or self._closed:
             return
+        self._closed = True
         self._watching.cancel()
         if self._looking is not None:
             self._looking.cancel()
         await asyncio.gather(self._watching, *([self._looking] if self._looking else []), return_exceptions=True)
         await asyncio.gather(*(primary.close() for primary in self.primaries.values()))
         self.primaries.clear()
+        self._owners, self._complete = [None] * SLOTS, False
 
     @property
     def whole(self) -> bool:
@@ -175,10 +187,20 @@ class Cluster:
         raise refused
 
     async def look(self) -> None:
-        """Ask who serves what, with all others who want to know; waits a moment after the last time."""
+        """
+        Ask who serves what, with all others who want to know; waits a moment after the last time.
+
+        Raises:
+            StoreUnavailable: It is closed.
+        """
+        if self._closed:
+            raise StoreUnavailable("the gateway is stopping")
         if self._looking is None or self._looking.done():
             self._looking = self._loop.create_task(self._look())
-        await asyncio.shield(self._looking)
+        await asyncio.wait((self._looking,))
+        if self._looking.cancelled():
+            raise StoreUnavailable("the gateway is stopping")
+        self._looking.result()
 
     # --- within ------------------------------------------------------------------------------------------------------
 
@@ -226,25 +248,33 @@ class Cluster:
         pause = self._looked + SOONEST - self._loop.time()
         if pause > 0:
             await asyncio.sleep(pause)
-        states = await asyncio.gather(*(self._state(primary) for primary in self.primaries.values()))
-        was_whole = self.whole
-        best: tuple[int, Primary] | None = None
-        for primary, (sound, epoch) in zip(list(self.primaries.values()), states, strict=True):
-            primary.sound = sound
-            if sound and (best is None or epoch > best[0]):
-                best = epoch, primary
-        layout = await (self._ask_primary(best[1]) if best is not None else self._ask_seeds())
+        answered = await self._ask_states()
+        best = max((primary for primary in answered if primary.sound), key=lambda primary: primary.epoch, default=None)
+        layout = await (self._ask_primary(best) if best is not None else self._ask_seeds())
         self._looked = self._loop.time()
         if layout is not None and layout != self._layout:
             await self._take(layout)
-        elif was_whole and not self.whole:
-            self.on_change()
 
-    async def _state(self, primary: Primary) -> tuple[bool, int]:
+    async def _ask_states(self) -> list[Primary]:
+        """All primaries how they are; those that answered, the others are not waited for."""
+        primaries = list(self.primaries.values())
+        for primary in primaries:
+            if primary.asking is None or primary.asking.done():
+                primary.asking = self._loop.create_task(self._note_state(primary))
+        await _first_of([primary.asking for primary in primaries if primary.asking is not None])
+        return [primary for primary in primaries if primary.asking is not None and primary.asking.done()]
+
+    async def _note_state(self, primary: Primary) -> bool | None:
+        """Whether it answered; None when not."""
+        was_whole = self.whole
+        answered = True
         try:
-            return read_state(await primary.wire.call("CLUSTER", "INFO"))
+            primary.sound, primary.epoch = read_state(await primary.wire.call("CLUSTER", "INFO"))
         except StoreUnavailable:
-            return False, 0
+            primary.sound, primary.epoch, answered = False, 0, False
+        if was_whole and not self.whole:
+            self.on_change()
+        return answered or None
 
     async def _ask_primary(self, primary: Primary) -> tuple[Range, ...] | None:
         try:
@@ -256,8 +286,15 @@ class Cluster:
         """Of all seeds and known nodes, the layout of the one that knows the newest epoch."""
         places = {(seed.host, seed.port): seed for seed in self._seeds}
         places |= {place: primary.address for place, primary in self.primaries.items()}
-        found = [answer for answer in await asyncio.gather(*map(self._ask_stranger, places.values())) if answer is not None]
-        return max(found, key=lambda answer: answer[0])[1] if found else None
+        asking = [self._loop.create_task(self._ask_stranger(address)) for address in places.values()]
+        try:
+            await _first_of(asking)
+        finally:
+            for one in asking:
+                one.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+        found = [one.result() for one in asking if not one.cancelled()]
+        return max((answer for answer in found if answer is not None), default=(0, None), key=lambda answer: answer[0])[1]
 
     async def _ask_stranger(self, address: Address) -> tuple[int, tuple[Range, ...]] | None:
         async def greet(connection: Any) -> tuple[Reply, Reply]:
@@ -333,6 +370,8 @@ class ClusterLink:
     async def close(self) -> None:
         """End the links; look-ups on their way fail."""
         await self.cluster.close()
+        if self._moves:
+            await asyncio.wait(self._moves)
 
     @property
     def caching(self) -> bool:
@@ -385,7 +424,9 @@ class ClusterLink:
         async def follow() -> None:
             try:
                 await self.cluster.look()
-            finally:
+            except StoreUnavailable as error:
+                done(error)
+            else:
                 self._fetch(partition, ask, done, left)
 
         task = self._loop.create_task(follow())
@@ -415,6 +456,16 @@ class _Heard:
     def link_lost(self, lost: Callable[[str], bool] | None = None) -> None:
         """What lies there is not known any more; of the rest a fresh look-up can tell."""
         self._owner.listener.link_lost(self._owner.lost(self._link))
+
+
+async def _first_of(asking: Sequence[asyncio.Task[Any]]) -> None:
+    """Wait for one that has a result, and for the others a moment longer."""
+    pending = set(asking)
+    while pending:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        if pending and any(not one.cancelled() and one.exception() is None and one.result() is not None for one in done):
+            await asyncio.wait(pending, timeout=STRAGGLERS)
+            return
 
 
 @lru_cache(40_000)

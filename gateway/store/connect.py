@@ -15,7 +15,7 @@ from gateway.config.model import Store
 from gateway.errors import ConfigFault
 from gateway.store.desk_client import Client
 from gateway.store.dial import find_address
-from gateway.store.facts import is_cluster, is_watched, reach_store
+from gateway.store.facts import is_cluster, is_watched, reach_commands
 from gateway.telemetry.metrics import Registry
 
 MAX_CONNECTIONS = 32
@@ -46,7 +46,7 @@ def connect(store: Store, *, socket_path: Path | None) -> Any:
     """
     _check_scheme(store.url, embedded=socket_path is not None)
     if is_cluster(store) or is_watched(store) or store.durability == "replicated":
-        return Client(reach_store(store, socket_path=socket_path, registry=Registry()))
+        return Client(reach_commands(store, socket_path=socket_path, registry=Registry()))
     address, login = find_address(store, socket_path)
     timeout = store.timeout.total_seconds()
     kind: type[AbstractConnection] = Connection

@@ -8,16 +8,16 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.errors import StoreUnavailable
 from gateway.store.cluster import Cluster
-from gateway.store.facts import Reached
+from gateway.store.facts import Commands
 from gateway.store.resp import Reply, Word
 
 
 class Client:
-    """As much of redis-py's client as is used beside a worker; it connects on first use."""
+    """As much of redis-py's client as is used beside a worker; it connects on first use, and not again after `aclose`."""
 
-    def __init__(self, reached: Reached) -> None:
+    def __init__(self, reached: Commands) -> None:
         self._reached = reached
-        self._started = False
+        self._started = self._closed = False
 
     async def execute_command(self, *words: Word) -> Reply:
         """
@@ -63,8 +63,8 @@ class Client:
 
     async def aclose(self) -> None:
         """End its connections."""
-        if self._started:
-            self._started = False
+        if self._started and not self._closed:
+            self._closed = True
             for connection in (self._reached.wire, self._reached.waiting):
                 if connection is not None:
                     await connection.close()

@@ -41,6 +41,9 @@ class Address:
         """It never does."""
         return False
 
+    async def close(self) -> None:
+        """Nothing is open."""
+
 
 class Place(Protocol):
     """Where a server is, or who knows."""
@@ -55,6 +58,9 @@ class Place(Protocol):
 
     def moved(self) -> bool:
         """Whether it is elsewhere than it was said to be last; asked once a second while a connection stands."""
+
+    async def close(self) -> None:
+        """Nobody asks any more."""
 
 
 def find_address(store: Store, socket_path: Path | None = None) -> tuple[Address, Login]:

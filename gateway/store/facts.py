@@ -28,17 +28,22 @@ def is_watched(store: Store) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """Nothing of it is started."""
+class Commands:
+    """Connections for commands; nothing of it is started."""
 
-    link: VerdictLink | ClusterLink
-    """For verdicts."""
     wire: Wire | Cluster
     """For reads, and for what may be lost."""
     changes: Caller
     """For all that people are told is done."""
     waiting: Wire | None
     """What ``changes`` waits for replicas on, where it is none of the above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached(Commands):
+    """The same, and one for verdicts."""
+
+    link: VerdictLink | ClusterLink
 
 
 def reach_store(store: Store, *, socket_path: Path | None, registry: Registry) -> Reached:
@@ -49,20 +54,45 @@ def reach_store(store: Store, *, socket_path: Path | None, registry: Registry) -
         OSError: If ``ca_file`` can't be read.
     """
     timeout = store.timeout.total_seconds()
-    waits = store.durability == "replicated"
     if is_cluster(store):
         seeds, login = find_several(store)
-        links = ClusterLink(seeds, login, prefix=store.prefix, timeout=timeout, registry=registry, waits=waits)
+        links = ClusterLink(seeds, login, prefix=store.prefix, timeout=timeout, registry=registry, waits=_waits(store))
         cluster = links.cluster
-        changes = Replicated(cluster, cluster, prefix=store.prefix, timeout=timeout) if waits else cluster
-        return Reached(links, cluster, changes, None)
-    _, login = _whereabouts(store, socket_path)
-    link = VerdictLink(_whereabouts(store, socket_path)[0], login, prefix=store.prefix, timeout=timeout, registry=registry)
-    wire = Wire(_whereabouts(store, socket_path)[0], login, timeout=timeout, registry=registry)
-    if not waits:
-        return Reached(link, wire, wire, None)
+        return Reached(cluster, _changes(store, cluster, cluster), None, links)
+    place, login = _whereabouts(store, socket_path)
+    link = VerdictLink(place, login, prefix=store.prefix, timeout=timeout, registry=registry)
+    commands = reach_commands(store, socket_path=socket_path, registry=registry)
+    return Reached(commands.wire, commands.changes, commands.waiting, link)
+
+
+def reach_commands(store: Store, *, socket_path: Path | None, registry: Registry) -> Commands:
+    """
+    Make the connections of whoever looks no verdicts up.
+
+    Raises:
+        OSError: If ``ca_file`` can't be read.
+    """
+    timeout = store.timeout.total_seconds()
+    if is_cluster(store):
+        seeds, login = find_several(store)
+        cluster = Cluster(seeds, login, timeout=timeout, registry=registry, waits=_waits(store))
+        return Commands(cluster, _changes(store, cluster, cluster), None)
+    place, login = _whereabouts(store, socket_path)
+    wire = Wire(place, login, timeout=timeout, registry=registry)
+    if not _waits(store):
+        return Commands(wire, wire, None)
     waiting = Wire(_whereabouts(store, socket_path)[0], login, timeout=timeout, registry=registry)
-    return Reached(link, wire, Replicated(wire, waiting, prefix=store.prefix, timeout=timeout), waiting)
+    return Commands(wire, _changes(store, wire, waiting), waiting)
+
+
+def _waits(store: Store) -> bool:
+    return store.durability == "replicated"
+
+
+def _changes(store: Store, reads: Wire | Cluster, changes: Wire | Cluster) -> Caller:
+    if not _waits(store):
+        return changes
+    return Replicated(reads, changes, prefix=store.prefix, timeout=store.timeout.total_seconds())
 
 
 def _whereabouts(store: Store, socket_path: Path | None) -> tuple[Place, Login]:

@@ -60,14 +60,15 @@ class RedisLimits:
         task.add_done_callback(self._under_way.discard)
 
     async def _told(self, asking: Coroutine[Any, Any, Reply], unit: float, done: Told) -> None:
+        answer: Grant | StoreUnavailable = StoreUnavailable("limits")
         try:
             reply = await asking
             with answering("limits"):
-                grant = _grant(reply, unit)
+                answer = _grant(reply, unit)
         except StoreUnavailable as error:
-            done(error)
-        else:
-            done(grant)
+            answer = error
+        finally:
+            done(answer)  # whatever happened: somebody waits for it
 
 
 def _grant(reply: Reply, unit: float) -> Grant:

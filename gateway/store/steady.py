@@ -105,6 +105,7 @@ class Steady(Generic[G]):
         self._timer.cancel()
         self._task.cancel()
         await asyncio.wait((self._task,))
+        await self._address.close()
         self._closing, self._down_since = True, float("-inf")
         if self.connection is not None:
             await self.connection.ended()

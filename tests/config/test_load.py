@@ -76,6 +76,7 @@ MODEL = [
     ("drain_timeout: -1s", "8:16: drain_timeout: write a duration with its unit, like 250ms, 30s, 10m, 1h or 30d"),
     ("drain_timeout: 4000d", "8:16: drain_timeout: write a duration of at most 3650d"),
     ("store: {timeout: 0s}", "8:18: store.timeout: write a duration above zero"),
+    ("store: {timeout: 2001ms}", "8:18: store.timeout: write 2s or less: a store that is silent for so long is given up"),
     ("store: {durability: replicate}", '8:21: store.durability: write one of local, replicated; did you mean "replicated"?'),
     ("store: {prefix: 'a b'}", "8:17: store.prefix: write 1 to 32 letters, digits, dots, dashes or underscores"),
     ("store: {url: redis://h, password: ''}", "8:35: store.password: it is empty: write a value or remove the key"),

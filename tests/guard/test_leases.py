@@ -221,7 +221,7 @@ def test_slots_are_never_occupied_beyond_the_limit(steps: list[tuple[int, bool]]
     def hold(worker: int, wanted: int) -> None:
         lease = leases[worker]
         others = sum(other.left for other in leases if other is not lease)
-        slots.grant(lease, Grant(max(0, min(wanted, limit - others)), 0.0, 0, 0.0), wanted, now)
+        slots.hold(lease, Grant(max(0, min(wanted, limit - others)), 0.0, 0, 0.0), wanted, now, now)
 
     for worker, comes in steps:
         lease = leases[worker]
@@ -232,7 +232,7 @@ def test_slots_are_never_occupied_beyond_the_limit(steps: list[tuple[int, bool]]
                     assert sum(other.left for other in leases) == limit
                     now += 0.1
         elif lease.in_use:
-            slots.undo(lease)
+            lease.in_use -= 1
             if slots.has_surplus(lease):
                 hold(worker, slots.kept(lease))
         assert sum(other.in_use for other in leases) <= limit
@@ -242,7 +242,7 @@ def test_slots_are_never_occupied_beyond_the_limit(steps: list[tuple[int, bool]]
 def test_slots_that_were_not_renewed_are_not_taken_for_our_own() -> None:
     slots = Slots(10, 1)
     lease: Lease[None] = Lease(10)
-    slots.grant(lease, Grant(3, 0.0, 0, 0.0), 3, 100.0)
+    slots.hold(lease, Grant(3, 0.0, 0, 0.0), 3, 100.0, 100.0)
     assert (slots.take(lease, 106.9), slots.take(lease, 107.0)) == (0.0, ASK)
     assert slots.is_due(lease, 103.0)
     assert not slots.is_due(lease, 102.9)
@@ -258,6 +258,6 @@ def test_what_may_be_forgotten_is_what_says_nothing_any_more() -> None:
     two.owed = 1
     assert not quota.is_idle(two, inf)
     three: Lease[None] = Lease(3)
-    slots.grant(three, Grant(1, 0.0, 0, 0.0), 1, 100.0)
+    slots.hold(three, Grant(1, 0.0, 0, 0.0), 1, 100.0, 100.0)
     slots.take(three, 100.0)
     assert not slots.is_idle(three, inf)

@@ -20,7 +20,7 @@ from gateway.store.connect import connect
 from gateway.store.keys import Keys
 from tests.servers import ValkeyServer, wait_for
 from tests.store.house import House, a_house
-from tests.store.link_bench import until
+from tests.store.link_bench import once, until
 from tests.store.nodes import Nodes
 from tests.store.stores import Registered, a_successor, issue, refresh, register
 
@@ -332,3 +332,50 @@ async def test_f04_without_a_replica_nothing_is_acknowledged(nodes: Nodes) -> No
             await register(house.stores, "abc")
         assert caught.value.reason.endswith("no replica has the change")
         assert await house.stores.clients.find_client(f"gwc_abc{'A' * 22}") is None
+
+
+async def test_a_primary_that_hangs_does_not_delay_what_others_say(failing: Nodes) -> None:
+    """Each look asks all of them; who waits for one after MOVED waits a tenth of a second for those that are silent."""
+    async with a_house(failing.url) as house:
+        assert isinstance(house.link, ClusterLink)
+        cluster, loop = house.link.cluster, asyncio.get_running_loop()
+        os.kill(failing.primaries[0].pid, signal.SIGSTOP)
+        try:
+            began = loop.time()
+            await cluster.look()
+            await cluster.look()
+            assert loop.time() - began < 0.45  # of 0.5 that a command has, twice
+            await until(lambda: not cluster.whole)  # and its time is up in the end
+        finally:
+            os.kill(failing.primaries[0].pid, signal.SIGCONT)
+
+
+async def test_a_closed_cluster_is_not_asked_again(nodes: Nodes) -> None:
+    """What is under way fails, and nothing connects anew."""
+    async with a_house(nodes.url) as house:
+        pairs = await tokens(house)
+        assert isinstance(house.link, ClusterLink)
+        cluster, link = house.link.cluster, house.link
+        looking = asyncio.create_task(cluster.look())
+        await asyncio.sleep(0)
+        await link.close()
+        with pytest.raises(StoreUnavailable):
+            await looking
+        with pytest.raises(StoreUnavailable):
+            await cluster.look()
+        for _, pair in pairs.values():
+            assert isinstance(await once(link.fetch_token, pair.access), StoreUnavailable)
+        assert cluster.primaries == {}
+
+
+async def test_the_command_line_listens_for_no_verdicts(nodes: Nodes) -> None:
+    client = connect(Store(url=nodes.url), socket_path=None)
+    try:
+        assert await client.ping()
+        listed = b"".join(node.call("CLIENT", "LIST") for node in nodes.primaries)
+        assert b"name=gateway-wire " in listed
+        assert b"name=gateway-verdict-link " not in listed
+    finally:
+        await client.aclose()
+    with pytest.raises(StoreUnavailable):
+        await client.execute_command("GET", "gw:x")

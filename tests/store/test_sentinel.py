@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 
 import hiredis
 import pytest
@@ -17,7 +18,7 @@ from gateway.oauth.ports import RefreshOutcome
 from gateway.store.connect import connect
 from gateway.store.dial import Address
 from gateway.store.handshake import Refused
-from gateway.store.sentinel import Sentinels, read_master
+from gateway.store.sentinel import STARTED_OVER, Belief, Sentinels, read_master
 from tests.servers import ValkeyServer, free_port, wait_for
 from tests.store.house import a_house
 from tests.store.link_bench import until
@@ -201,3 +202,78 @@ def test_a_master_is_read_in_both_protocols() -> None:
     for reply in (None, b"OK", {b"ip": b"x"}, [b"ip"], hiredis.ReplyError("NOAUTH Authentication required.")):
         with pytest.raises(Refused):
             read_master(reply, ASKED)
+
+
+OLD, NEW = (7, Address("old")), (8, Address("new"))
+
+
+def test_the_newest_configuration_counts_and_no_older_one_after_it() -> None:
+    belief = Belief(3)
+    assert not belief.hear([OLD, NEW, OLD], 0.0)
+    assert belief.master == NEW[1]
+    for now in (1.0, 100.0, 1000.0):
+        assert not belief.hear([OLD], now)  # one alone, for however long
+    assert belief.master == NEW[1]
+
+
+def test_sentinels_that_were_set_up_anew_are_believed_once_most_of_them_agree_for_a_while() -> None:
+    """They count configurations from zero; news of a failover reaches all others in two seconds."""
+    belief, anew = Belief(3), (0, Address("anew"))
+    belief.hear([NEW], 0.0)
+    assert not belief.hear([anew, anew], 100.0)
+    assert not belief.hear([anew, anew], 100.0 + STARTED_OVER - 0.1)
+    assert belief.master == NEW[1]
+    assert belief.hear([anew, anew], 100.0 + STARTED_OVER)
+    assert (belief.epoch, belief.master) == anew
+    assert not belief.hear([(1, Address("next"))], 101.0 + STARTED_OVER)
+    assert belief.master == Address("next")
+
+
+@pytest.mark.parametrize("between", [
+    [NEW], [(9, Address("newer"))], [(0, Address("anew"))], [(0, Address("anew")), (0, Address("another"))],
+], ids=["as before", "a failover", "one alone", "two that differ"])  # fmt: skip
+def test_what_contradicts_an_older_configuration_meanwhile_makes_its_time_begin_anew(between: list[tuple[int, Address]]) -> None:
+    belief, anew = Belief(3), (0, Address("anew"))
+    belief.hear([NEW], 0.0)
+    belief.hear([anew, anew], 100.0)
+    belief.hear(between, 105.0)
+    assert not belief.hear([anew, anew], 100.0 + STARTED_OVER)
+    assert belief.epoch >= NEW[0]
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[Address]:
+    """One that accepts connections and says nothing."""
+    ended = asyncio.Event()
+
+    async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ended.wait()
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    try:
+        yield Address(port=server.sockets[0].getsockname()[1])
+    finally:
+        ended.set()
+        server.close()
+        await server.wait_closed()
+
+
+async def test_one_sentinel_that_hangs_delays_nobody(watched: Watched) -> None:
+    """Nor does one that refuses connections."""
+    loop = asyncio.get_running_loop()
+    async with silent() as hung:
+        places = [hung, *(Address(port=port) for port in watched.ports[:2])]
+        began = loop.time()
+        assert (await Sentinels(places, NAME).address()).port == watched.master.port
+        assert loop.time() - began < 0.3  # of 0.5 that sentinels have
+
+
+async def test_a_look_that_is_under_way_ends_with_its_connection() -> None:
+    async with silent() as hung:
+        sentinels = Sentinels([hung], NAME)
+        before = asyncio.all_tasks()
+        assert not sentinels.moved()
+        await asyncio.sleep(0)
+        await sentinels.close()
+        assert [task for task in asyncio.all_tasks() - before if "sentinel" in str(task.get_coro())] == []
