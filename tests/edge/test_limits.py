@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from gateway.config.model import Store
+from gateway.guard.leases import Slots
+from gateway.guard.limits import Told
 from gateway.oauth.tokens import digest_access
 from gateway.store.limits import RedisLimits
 from gateway.store.wire import Wire
@@ -241,6 +243,43 @@ async def test_slots_are_shared_by_workers_and_idle_ones_given_back(
         assert await statuses(client, with_token("/l")) == [429]
         go.set()
         assert (await task).status == 200
+        await other.stop()
+
+
+class Hesitant(RedisLimits):
+    """Hears of slots only when the test says so, once ``late`` is a list; the store does as ever."""
+
+    late: list[Callable[[], None]] | None = None
+
+    def hold_slots(self, key: str, slots: Slots, count: int, done: Told) -> None:
+        """As for others, but for the moment of the answer."""
+        late = self.late
+        super().hold_slots(key, slots, count, done if late is None else lambda grant: late.append(lambda: done(grant)))
+
+
+async def test_slots_that_are_on_their_way_back_are_not_used_meanwhile(unstarted: Rig, wire: Wire, tmp_path: Any) -> None:
+    """The store has given the one slot to another worker already; that it took it is not known here yet."""
+    limits = Hesitant(wire, "one")
+    client = await started(unstarted, limits, {"concurrency": 1}, workers=2)
+    with (tmp_path / "other.log").open("wb+") as log:
+        other = Rig(log)
+        await started(other, RedisLimits(wire, "two"), {"concurrency": 1}, workers=2)
+        go, there = hold_answers(unstarted), hold_answers(other)
+        ((_, first),) = await holding(unstarted, with_token("/l"))
+        limits.late = late = []
+        go.set()
+        assert (await first).status == 200
+        await unstarted.eventually(lambda: late)
+        ((_, theirs),) = await holding(other, with_token("/l"))
+        second = asyncio.create_task(client.ask(with_token("/l")))
+        leases = unstarted.edge.limits._all[0].leases
+        await unstarted.eventually(lambda: second.done() or any(lease.waiting for lease in leases.values()))
+        limits.late = None
+        for tell in late:
+            tell()
+        assert (await second).status == 429
+        there.set()
+        assert (await theirs).status == 200
         await other.stop()
 
 

@@ -39,9 +39,9 @@ def revoke(rig: Rig) -> None:
     rig.edge.streams.token_changed(DIGEST)
 
 
-def expire(rig: Rig) -> None:
-    """A token that lives for another 0.2 s."""
-    rig.verdicts.warm[DIGEST] = a_verdict(scopes=["ws"], deadline=asyncio.get_running_loop().time() + 0.2)
+def expire(rig: Rig, seconds: float = 0.2) -> None:
+    """A token that lives for another moment."""
+    rig.verdicts.warm[DIGEST] = a_verdict(scopes=["ws"], deadline=asyncio.get_running_loop().time() + seconds)
 
 
 async def tunnel(rig: Rig, target: str = "/ws/a") -> tuple[Client, OriginConnection]:
@@ -124,7 +124,7 @@ async def test_a_scope_that_is_taken_away_ends_the_tunnel_that_needs_it(rig: Rig
 
 
 async def test_while_the_store_is_away_a_tunnel_goes_on_to_its_hour(rig: Rig) -> None:
-    expire(rig)
+    expire(rig, 1.0)  # a busy machine shall have begun it by then
     client, connection = await tunnel(rig)
     rig.verdicts.warm.clear()
     rig.verdicts.cold[DIGEST] = StoreUnavailable("down")

@@ -133,7 +133,7 @@ async def test_silence_ejects_one_of_several(unstarted: Rig, another: Start) -> 
 
 @pytest.mark.parametrize("end", [b"", b"Connection: close\r\n"], ids=["kept", "closed"])
 async def test_x10_slow_requests_of_one_client_eject_nobody_while_others_are_answered(
-    unstarted: Rig, another: Start, end: bytes
+    unstarted: Rig, another: Start, end: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     """However many run out of time at once: it is the request that is slow, not the target."""
     first, second = await another(), await another()
@@ -158,6 +158,7 @@ async def test_x10_slow_requests_of_one_client_eject_nobody_while_others_are_ans
             client = await rig.client()
         assert (await client.ask(get("/public/x"))).status == 200
     assert {answer.result().status for answer in answers} == {504}
+    assert [facts for event, facts in events(caplog) if event == "upstream.ejected"] == []
     assert metric(rig, "ejections_total") == 0
 
 
