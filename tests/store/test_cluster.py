@@ -32,7 +32,7 @@ PARTITIONS = ("aac", "abc", "ddd")
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
     """Three primaries without replicas, that tests leave as they were."""
-    made = Nodes(replicas=False)
+    made = Nodes(replicas=False, args=("--enable-debug-command", "yes", "--cluster-require-full-coverage", "no"))
     yield made
     made.remove()
 
@@ -238,6 +238,26 @@ async def test_g5_a_primary_that_is_cut_off_from_the_others_confirms_nothing(fai
             for server in others:
                 os.kill(server.pid, signal.SIGCONT)
         await eventually_verdict(house, pair)
+
+
+async def test_g5_a_primary_that_hears_the_others_no_more_confirms_nothing(nodes: Nodes) -> None:
+    """All are up and answer the gateway, and nothing changes in the layout: only its own CLUSTER INFO tells."""
+    async with a_house(nodes.url) as house:
+        made = await tokens(house)
+        _, pair = made["abc"]
+        alone = nodes.at(KEYS.token(pair.access))
+        alone.call("DEBUG", "DROP-CLUSTER-PACKET-FILTER", -2)  # all
+        try:
+            await until(lambda: house.find(pair) is None, 10)
+            assert not house.link.caching
+            assert isinstance(await house.fetch(pair), StoreUnavailable)
+            for name, (_, other) in made.items():
+                if name != "abc":
+                    assert isinstance(await house.fetch(other), Verdict), "elsewhere nothing has happened"
+        finally:
+            alone.call("DEBUG", "DROP-CLUSTER-PACKET-FILTER", -1)
+            await until(lambda: house.link.caching, 15)
+        assert isinstance(await house.fetch(pair), Verdict)
 
 
 async def test_what_was_known_of_a_primary_that_is_away_goes_on_and_of_others_the_store_decides(failing: Nodes) -> None:
